@@ -1,0 +1,49 @@
+# Two commands to start with: `make demo` and `make test`. `make help` lists the rest.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3; do $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$p && break; done)
+PORT ?= 8000
+DATA ?= .facefit
+BIN := .venv/bin
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test test-faults lint format lock clean docker-test
+
+help: ## what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+$(READY): requirements/bootstrap.txt requirements/dev.txt
+	@test -n "$(PYTHON)" || { echo "facefit needs Python 3.11 or 3.12 on the PATH (or make PYTHON=/path/to/python)"; exit 1; }
+	@echo "==> making .venv with $(PYTHON)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
+	@echo "==> installing what it needs (about 500 MB on disk; the first time it is downloaded)"
+	@VIRTUAL_ENV=.venv $(BIN)/uv pip sync --require-hashes requirements/dev.txt requirements/bootstrap.txt
+	@touch $@
+
+demo: $(READY) ## start everything, measure two portraits, show the result, stop everything
+	@$(BIN)/python -m stack demo
+
+up: $(READY) ## keep the service running here; options PORT=8000 DATA=.facefit
+	@exec $(BIN)/python -m stack up --port $(PORT) --data $(DATA)
+
+test: $(READY) ## every test, against the same embedded stack
+	@$(BIN)/python -m pytest
+
+lint: $(READY) ## ruff, mypy (strict), import walls
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(READY) ## let ruff format and mend what it can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+lock: $(READY) ## compile requirements/*.txt from pyproject.toml
+	@for group in dev api worker stack bootstrap; do \
+	  constraint=$$(test $$group = dev || echo "-c requirements/dev.txt"); \
+	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --group $$group $$constraint \
+	    --custom-compile-command "make lock" -o requirements/$$group.txt || exit 1; done
+
+clean: ## remove .venv and the data of `make up`
+	@rm -rf .venv .facefit demo-output

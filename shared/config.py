@@ -1,0 +1,113 @@
+"""Every setting, described; the only place that reads the environment."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic.functional_validators import BeforeValidator
+
+MEGABYTE = 1_000_000
+DAY_S = 86_400.0
+
+
+def _split_on_commas(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_on_commas)]
+
+
+class Settings(BaseSettings):
+    """What can be set, each as an environment variable `FACEFIT_<NAME>`; see `docs/configuration.md`."""
+
+    model_config = SettingsConfigDict(env_prefix="FACEFIT_", frozen=True, extra="ignore")
+
+    # Where things are
+    redis_url: SecretStr = Field(
+        SecretStr("redis://127.0.0.1:6379/0"), description="Redis, for job records and for the queue's doorbells."
+    )
+    s3_endpoint_url: str | None = Field(
+        "http://127.0.0.1:8333", description="The S3-compatible store; empty means Amazon's own."
+    )
+    s3_bucket: str = Field("facefit", description="The bucket that holds uploads, results and tombstones.")
+    s3_region: str = Field("us-east-1", description="The region named in signatures.")
+    s3_access_key_id: SecretStr = Field(SecretStr(""), description="The store's access key id.")
+    s3_secret_access_key: SecretStr = Field(SecretStr(""), description="The store's secret access key.")
+    s3_create_bucket: bool = Field(True, description="Create the bucket at start when it is not there.")
+
+    # The API's door
+    listen_host: str = Field("127.0.0.1", description="The address the API listens on.")
+    listen_port: int = Field(8000, ge=0, le=65_535, description="The port the API listens on.")
+    unsafe_no_keys: bool = Field(
+        False,
+        description="Listen beyond loopback although there are no API keys. Only behind something that guards the"
+        " door, such as a port published on 127.0.0.1 alone.",
+    )
+    allowed_hosts: CommaSeparated = Field(
+        ("127.0.0.1", "localhost", "[::1]"),
+        description="Names the API answers to in `Host` (comma-separated, without port), which are also the hosts"
+        " whose pages may call it (`Origin`).",
+    )
+    api_workers: int = Field(2, ge=1, description="API processes.")
+    api_threads: int = Field(16, ge=2, description="Requests that one API process serves at once.")
+    max_waiting_share: float = Field(
+        0.5,
+        gt=0,
+        lt=1,
+        description="Share of an API process's threads that may be kept by clients waiting for a result; the next"
+        " ones get their answer at once.",
+    )
+    max_wait_s: float = Field(30.0, gt=0, description="The longest that a client may wait in one request.")
+
+    # What a photo may be
+    max_upload_bytes: int = Field(20 * MEGABYTE, gt=0, description="Bytes of a photo, at most.")
+    max_image_pixels: int = Field(50 * MEGABYTE, gt=0, description="Pixels of a photo, at most, by its header.")
+    min_image_side_px: int = Field(64, gt=0, description="Pixels on the shorter side of a photo, at least.")
+
+    # The life of a job
+    retention_s: float = Field(7 * DAY_S, gt=0, description="How long a job and its result are kept.")
+    lease_s: float = Field(
+        40.0, gt=0, description="How long a worker may hold a photo before it is given to another."
+    )
+    photo_time_limit_s: float = Field(
+        20.0, gt=0, description="How long measuring one photo may take before its process is ended."
+    )
+    max_attempts: int = Field(3, ge=1, description="Attempts at a photo before its job ends as failed.")
+    doorbell_grace_s: float = Field(
+        10.0, gt=0, description="How long a queued job may go unclaimed before its doorbell is rung again."
+    )
+    reconcile_interval_s: float = Field(2.0, gt=0, description="Pause between two rounds of the reconciler.")
+    sweep_interval_s: float = Field(
+        60.0, gt=0, description="Pause between two searches for uploads that have no record."
+    )
+    audit_interval_s: float = Field(
+        DAY_S, gt=0, description="Pause between two full comparisons of the records with storage."
+    )
+
+    # The worker
+    worker_beat_s: float = Field(5.0, gt=0, description="How often a worker process says that it lives.")
+
+    # Time-outs of every client
+    redis_timeout_s: float = Field(2.0, gt=0, description="The longest wait for an answer of Redis.")
+    storage_connect_timeout_s: float = Field(2.0, gt=0, description="The longest wait for a connection to the store.")
+    storage_read_timeout_s: float = Field(10.0, gt=0, description="The longest wait for bytes from the store.")
+
+    log_level: str = Field("INFO", description="What is logged: DEBUG, INFO, WARNING or ERROR.")
+
+    @property
+    def listens_beyond_loopback(self) -> bool:
+        """Whether the API's address can be reached from another machine."""
+        return not is_loopback(self.listen_host)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether `host`, a name or an address, is this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

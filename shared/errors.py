@@ -1,0 +1,106 @@
+"""The one tree of errors: what is the photo's or the request's fault, what a dependency's, and what each is called.
+
+`Rejected` is final: sending the same again cannot help. `Transient` is a dependency's fault and is retried.
+Anything that is neither is a bug: the client sees `internal_error` and a request id, the log the traceback.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class FacefitError(Exception):
+    """Base of every error that this service raises on purpose."""
+
+
+class Rejected(FacefitError):  # noqa: N818 - named for what happened to the photo
+    """Raised when the photo itself is at fault; the job ends `rejected` with this code.
+
+    Attributes
+    ----------
+    code : str
+        The stable public name, as listed in `docs/errors.md`.
+    retake : str
+        What a person can do about it, in one sentence.
+    """
+
+    code: ClassVar[str]
+    retake: ClassVar[str]
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class UnsupportedFormat(Rejected):
+    """Raised when the bytes are none of the allowed image formats, whatever the name says."""
+
+    code = "unsupported_format"
+    retake = "Send the photo as JPEG, PNG, WebP, HEIC or AVIF."
+
+
+class CorruptImage(Rejected):
+    """Raised when an allowed format is truncated or cannot be decoded."""
+
+    code = "corrupt_image"
+    retake = "Send the original file again; this one is damaged or was cut short on its way."
+
+
+class ImageTooLarge(Rejected):
+    """Raised when the header promises more pixels, or the file has more bytes, than the limits allow."""
+
+    code = "image_too_large"
+    retake = "Send a smaller version of the photo; 12 megapixels are plenty."
+
+
+class ImageTooSmall(Rejected):
+    """Raised when a side has fewer pixels than a face could be measured on."""
+
+    code = "image_too_small"
+    retake = "Send the photo in its original size, not a thumbnail."
+
+
+class NoFace(Rejected):
+    """Raised when no face is found."""
+
+    code = "no_face"
+    retake = "Face the camera in even light, head and shoulders filling most of the picture."
+
+
+REJECTIONS: tuple[type[Rejected], ...] = (UnsupportedFormat, CorruptImage, ImageTooLarge, ImageTooSmall, NoFace)
+"""Every reason a photo can be rejected for, for documents and tests."""
+
+PROCESSING_FAILED = "processing_failed"
+"""The code of a job that the service could not finish in its attempts."""
+
+
+class Transient(FacefitError):  # noqa: N818 - named for how it passes
+    """Raised when a dependency is away or too slow; worth trying again."""
+
+
+class StorageUnavailable(Transient):
+    """Raised when the object store does not answer, or answers that it cannot serve."""
+
+
+class RecordsUnavailable(Transient):
+    """Raised when the store of job records does not answer."""
+
+
+class RecordsRebuilding(RecordsUnavailable):
+    """Raised when records were lost and are being rebuilt, so that a list would be incomplete."""
+
+
+class QueueUnavailable(Transient):
+    """Raised when the broker takes no message."""
+
+
+class ObjectMissing(FacefitError):
+    """Raised when a key is read that the object store does not have."""
+
+
+class UndeclaredQueue(FacefitError):
+    """Raised when a doorbell is rung on a queue that nobody declared."""
+
+
+class ConfigurationError(FacefitError):
+    """Raised when the settings ask for something the service refuses to do; it does not start."""
