@@ -6,8 +6,8 @@ from ipaddress import ip_address
 from typing import Annotated
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from pydantic.functional_validators import BeforeValidator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MEGABYTE = 1_000_000
 DAY_S = 86_400.0
@@ -27,7 +27,8 @@ class Settings(BaseSettings):
 
     # Where things are
     redis_url: SecretStr = Field(
-        SecretStr("redis://127.0.0.1:6379/0"), description="Redis, for job records and for the queue's doorbells."
+        SecretStr("redis://127.0.0.1:6379/0"),
+        description="Redis, for job records and for the queue's doorbells.",
     )
     s3_endpoint_url: str | None = Field(
         "http://127.0.0.1:8333", description="The S3-compatible store; empty means Amazon's own."
@@ -69,9 +70,7 @@ class Settings(BaseSettings):
 
     # The life of a job
     retention_s: float = Field(7 * DAY_S, gt=0, description="How long a job and its result are kept.")
-    lease_s: float = Field(
-        40.0, gt=0, description="How long a worker may hold a photo before it is given to another."
-    )
+    lease_s: float = Field(40.0, gt=0, description="How long a worker may hold a photo before it is given to another.")
     photo_time_limit_s: float = Field(
         20.0, gt=0, description="How long measuring one photo may take before its process is ended."
     )

@@ -13,7 +13,7 @@ class FacefitError(Exception):
     """Base of every error that this service raises on purpose."""
 
 
-class Rejected(FacefitError):  # noqa: N818 - named for what happened to the photo
+class Rejected(FacefitError):
     """Raised when the photo itself is at fault; the job ends `rejected` with this code.
 
     Attributes
@@ -67,14 +67,20 @@ class NoFace(Rejected):
     retake = "Face the camera in even light, head and shoulders filling most of the picture."
 
 
-REJECTIONS: tuple[type[Rejected], ...] = (UnsupportedFormat, CorruptImage, ImageTooLarge, ImageTooSmall, NoFace)
+REJECTIONS: tuple[type[Rejected], ...] = (
+    UnsupportedFormat,
+    CorruptImage,
+    ImageTooLarge,
+    ImageTooSmall,
+    NoFace,
+)
 """Every reason a photo can be rejected for, for documents and tests."""
 
 PROCESSING_FAILED = "processing_failed"
 """The code of a job that the service could not finish in its attempts."""
 
 
-class Transient(FacefitError):  # noqa: N818 - named for how it passes
+class Transient(FacefitError):
     """Raised when a dependency is away or too slow; worth trying again."""
 
 
@@ -98,9 +104,33 @@ class ObjectMissing(FacefitError):
     """Raised when a key is read that the object store does not have."""
 
 
+class UnreadableOutcome(FacefitError):
+    """Raised when an outcome object is not what this service writes: damaged, or of a later version."""
+
+
 class UndeclaredQueue(FacefitError):
     """Raised when a doorbell is rung on a queue that nobody declared."""
 
 
 class ConfigurationError(FacefitError):
     """Raised when the settings ask for something the service refuses to do; it does not start."""
+
+
+class JobNotFound(FacefitError):
+    """Raised when there is no such job, it has been deleted, or it is another tenant's."""
+
+
+class AlreadyFinished(FacefitError):
+    """Raised when a job that has ended is asked to end otherwise."""
+
+
+class NotFinished(FacefitError):
+    """Raised when something is asked of a job that only a finished one has."""
+
+
+class UploadGone(FacefitError):
+    """Raised when a job cannot be run again because its photo is no longer there."""
+
+
+class LandmarksNotKept(FacefitError):
+    """Raised when a picture of the mesh is asked for and the job left the landmarks out."""

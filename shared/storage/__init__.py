@@ -1,0 +1,1 @@
+"""Object storage: the durable copy of everything that was accepted."""

@@ -1,0 +1,156 @@
+"""What storage knows of jobs: the durable copy, and how a record is made from it again."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from shared.errors import ObjectMissing, UnreadableOutcome
+from shared.jobs.record import JobRecord, decode_record, encode_record, new_record
+from shared.schemas import JobOptions
+from shared.storage import layout
+from shared.storage.base import ObjectStore
+
+_HEAD_BYTES: Final = 4096
+"""More than a record ever takes: options and error are bounded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """What the keys in storage say of one job. Runs count from 1; 0 means there is none."""
+
+    tenant: str
+    job_id: str
+    uploaded: bool
+    last_outcome: int
+    last_rerun: int
+    deleted: bool
+
+
+class JobArchive:
+    """Reads and writes the objects of jobs; see `shared/storage/layout.py` for what lies where."""
+
+    def __init__(self, objects: ObjectStore, *, retention_s: float) -> None:
+        self.objects = objects
+        self._retention_s = retention_s
+
+    def keep_options(self, record: JobRecord) -> None:
+        """Write down what was asked for, when it is not what is done anyway."""
+        if record.options != JobOptions():
+            body = record.options.model_dump_json(exclude_defaults=True).encode()
+            self.objects.put(layout.options_key(record.tenant, record.id), body, content_type="application/json")
+
+    def write_outcome(self, ended: JobRecord, result_json: bytes) -> JobRecord:
+        """Write how a run ended unless that is written already; return what stands.
+
+        The object is the terminal record as one line, then the result as the worker serialised it.
+        """
+        key = layout.outcome_key(ended.tenant, ended.id, ended.run)
+        if self.objects.put_if_absent(key, encode_record(ended) + b"\n" + result_json):
+            return ended
+        return self.outcome(ended.tenant, ended.id, ended.run) or ended
+
+    def outcome(self, tenant: str, job_id: str, run: int) -> JobRecord | None:
+        """Return the terminal record that a run ended with, or None if it has not.
+
+        Raises
+        ------
+        UnreadableOutcome
+            If the object is not what this service writes.
+        """
+        key = layout.outcome_key(tenant, job_id, run)
+        try:
+            return decode_record(self.objects.get(key, first_bytes=_HEAD_BYTES).split(b"\n", 1)[0])
+        except ObjectMissing:
+            return None
+        except (ValueError, KeyError, TypeError) as error:
+            raise UnreadableOutcome(key) from error
+
+    def result_json(self, record: JobRecord) -> bytes:
+        """Return the result of a job that succeeded, as the worker serialised it; `ObjectMissing` if it is gone."""
+        return self.objects.get(layout.outcome_key(record.tenant, record.id, record.run)).split(b"\n", 1)[1]
+
+    def is_deleted(self, tenant: str, job_id: str) -> bool:
+        """Tell whether the job must stay forgotten."""
+        return self.objects.exists(layout.tombstone_key(tenant, job_id))
+
+    def traces(self, tenant: str, job_id: str) -> Traces:
+        """Return what the keys say of one job.
+
+        The order of the reads matters: a worker writes the outcome before it deletes the upload, so whoever looks for
+        the upload first and for the outcome then sees at least one of them. The tombstone is the last word.
+        """
+        return Traces(
+            tenant,
+            job_id,
+            uploaded=self.objects.exists(layout.upload_key(tenant, job_id)),
+            last_outcome=self._last_run(layout.outcomes_prefix(tenant, job_id)),
+            last_rerun=self._last_run(layout.reruns_prefix(tenant, job_id)),
+            deleted=self.is_deleted(tenant, job_id),
+        )
+
+    def _last_run(self, prefix: str) -> int:
+        return max((layout.run_of(found.key) for found in self.objects.list(prefix)), default=0)
+
+    def survey(self) -> Iterator[Traces]:
+        """Yield what the keys say of every job, in constant memory: four sorted listings, merged by owner."""
+        listings = [self._owned(p) for p in (layout.UPLOADS, layout.OUTCOMES, layout.RERUNS, layout.DELETED)]
+        for (tenant, job_id), group in itertools.groupby(heapq.merge(*listings), key=lambda entry: entry[0]):
+            entries = list(group)
+            runs = {layout.OUTCOMES: 0, layout.RERUNS: 0}
+            for _, prefix, key in entries:
+                if prefix in runs:
+                    runs[prefix] = max(runs[prefix], layout.run_of(key))
+            prefixes = {prefix for _, prefix, _ in entries}
+            yield Traces(
+                tenant,
+                job_id,
+                uploaded=layout.UPLOADS in prefixes,
+                last_outcome=runs[layout.OUTCOMES],
+                last_rerun=runs[layout.RERUNS],
+                deleted=layout.DELETED in prefixes,
+            )
+
+    def _owned(self, prefix: str) -> Iterator[tuple[tuple[str, str], str, str]]:
+        for found in self.objects.list(prefix):
+            yield layout.owner_of(found.key), prefix, found.key
+
+    def uploads(self) -> Iterator[tuple[str, str]]:
+        """Yield (tenant, job id) of every photo that is kept."""
+        for owner, _, _ in self._owned(layout.UPLOADS):
+            yield owner
+
+    def restore(self, traces: Traces) -> JobRecord | None:
+        """Return a job's record as storage has it, or None if it was never accepted or is deleted."""
+        if traces.deleted:
+            return None
+        tenant, job_id = traces.tenant, traces.job_id
+        record: JobRecord | None = None
+        if traces.last_outcome:
+            record = self.outcome(tenant, job_id, traces.last_outcome)
+        elif traces.uploaded:
+            record = new_record(job_id, tenant, self._options(tenant, job_id), retention_s=self._retention_s)
+        if record and traces.uploaded and traces.last_rerun > traces.last_outcome:
+            record = record.reopened(traces.last_rerun)
+        return record
+
+    def _options(self, tenant: str, job_id: str) -> JobOptions:
+        try:
+            return JobOptions.model_validate_json(self.objects.get(layout.options_key(tenant, job_id)))
+        except ObjectMissing:
+            return JobOptions()
+
+    def purge(self, tenant: str, job_id: str) -> None:
+        """Delete every object of a job but its tombstone."""
+        for key in (
+            layout.upload_key(tenant, job_id),
+            layout.options_key(tenant, job_id),
+            layout.preview_key(tenant, job_id),
+        ):
+            self.objects.delete(key)
+        for prefix in (layout.outcomes_prefix(tenant, job_id), layout.reruns_prefix(tenant, job_id)):
+            for found in list(self.objects.list(prefix)):
+                self.objects.delete(found.key)

@@ -1,0 +1,258 @@
+"""The life of a job, from bytes to outcome: every order of writes that durability rests on is in this file.
+
+Storage is written before Redis, Redis before the doorbell. Each step can be the last one before the power goes; what
+follows then is the reconciler's work. An outcome object is written once for each run: whoever writes it first decides,
+and everyone else adopts it, so a slow worker, a cancellation and a second worker can meet without a lock.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+from shared.clock import Clock, system_clock
+from shared.errors import (
+    AlreadyFinished,
+    JobNotFound,
+    NotFinished,
+    ObjectMissing,
+    QueueUnavailable,
+    RecordsRebuilding,
+    Transient,
+    UploadGone,
+)
+from shared.jobs.archive import JobArchive
+from shared.jobs.record import JobRecord, new_record
+from shared.jobs.store import Claim, ClaimRefusal, Cleanup, CleanupKind, JobQuery, JobStore, Settlement
+from shared.names import QueueName, new_job_id
+from shared.schemas import JobError, JobOptions, JobStatus
+from shared.storage import layout
+
+if TYPE_CHECKING:
+    from shared.config import Settings
+    from shared.queue import Doorbell
+    from shared.storage.base import ObjectStore
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A photo as it arrives: an open file, its size and its type by its first bytes."""
+
+    body: BinaryIO
+    size_bytes: int
+    content_type: str
+
+
+class JobLifecycle:
+    """Everything that can happen to a job, for the API, the workers and the upkeep alike."""
+
+    def __init__(
+        self,
+        store: JobStore,
+        objects: ObjectStore,
+        doorbell: Doorbell,
+        settings: Settings,
+        clock: Clock = system_clock,
+    ) -> None:
+        self.store = store
+        self.objects = objects
+        self.archive = JobArchive(objects, retention_s=settings.retention_s)
+        self.doorbell = doorbell
+        self.settings = settings
+        self.clock = clock
+
+    # Accepting
+
+    def accept(self, tenant: str, upload: Upload, options: JobOptions, queue: QueueName) -> JobRecord:
+        """Take a photo. When this returns, the job survives whatever dies next.
+
+        Raises
+        ------
+        StorageUnavailable, RecordsUnavailable
+            If the photo was not accepted; nothing of it is left behind that would be measured.
+        """
+        record = new_record(new_job_id(), tenant, options, retention_s=self.settings.retention_s, queue=queue)
+        self.archive.keep_options(record)
+        self.objects.put(layout.upload_key(tenant, record.id), upload.body, content_type=upload.content_type)
+        try:
+            self.store.create(record)
+        except Transient:
+            self._take_back(record)
+            raise
+        self.ring(record)
+        return record
+
+    def _take_back(self, record: JobRecord) -> None:
+        try:
+            self.objects.delete(layout.upload_key(record.tenant, record.id))
+            self.objects.delete(layout.options_key(record.tenant, record.id))
+        except Transient:
+            # The client hears 503 and may send again; this copy is found by the sweep, measured, and expires.
+            logger.warning("could not take back the upload of %s", record.id)
+
+    def ring(self, record: JobRecord) -> None:
+        """Ring the doorbell; when that fails the reconciler will."""
+        try:
+            self.doorbell.ring(record.queue, record.id)
+        except QueueUnavailable:
+            logger.warning("the doorbell of %s did not ring; it will be rung again", record.id)
+
+    # Reading
+
+    def find(self, tenant: str, job_id: str) -> JobRecord:
+        """Return a job, from storage if its record was lost; raise `JobNotFound` if there is none."""
+        record = self.store.get(job_id)
+        if record is None and not self.store.is_rebuilt():
+            record = self.archive.restore(self.archive.traces(tenant, job_id))
+        if record is None or record.tenant != tenant:
+            raise JobNotFound(job_id)
+        return record
+
+    def list_jobs(self, query: JobQuery) -> list[JobRecord]:
+        """Return a page of jobs.
+
+        Raises
+        ------
+        RecordsRebuilding
+            While records are being rebuilt, when the list would lack some.
+        """
+        if not self.store.is_rebuilt():
+            message = "the records of jobs are being rebuilt from storage"
+            raise RecordsRebuilding(message)
+        return self.store.list_jobs(query)
+
+    def result_json(self, record: JobRecord) -> bytes:
+        """Return the result of a succeeded job, as the bytes the worker wrote.
+
+        Raises
+        ------
+        JobNotFound
+            If it was deleted meanwhile.
+        """
+        try:
+            return self.archive.result_json(record)
+        except ObjectMissing as error:
+            raise JobNotFound(record.id) from error
+
+    # Measuring
+
+    def claim(self, job_id: str) -> Claim | None:
+        """Take a job to measure it; None when there is nothing to do for this worker."""
+        settings = self.settings
+        claim = self.store.claim(job_id, lease_s=settings.lease_s, max_attempts=settings.max_attempts)
+        if claim is ClaimRefusal.EXHAUSTED:
+            self.give_up(job_id)
+        return claim if isinstance(claim, Claim) else None
+
+    def read_upload(self, record: JobRecord) -> bytes | None:
+        """Return the photo, or None when there is nothing to measure any more (and the record is set right)."""
+        try:
+            return self.objects.get(layout.upload_key(record.tenant, record.id))
+        except ObjectMissing:
+            pass
+        if not self.adopt(record):
+            # Refused with a 503 after a frozen Redis had taken the record, or deleted: nobody waits for it.
+            logger.warning("dropping %s: it has a record but no photo", record.id)
+            self.store.drop(record.id, record.tenant)
+        return None
+
+    def finish(self, ended: JobRecord, result_json: bytes = b"") -> JobRecord:
+        """Write how a run ended, once for all, and end the record so. Returns what was written first.
+
+        Raises
+        ------
+        StorageUnavailable, RecordsUnavailable
+            If it is not known to be written; the lease brings the job back.
+        """
+        ended = self.archive.write_outcome(ended, result_json)
+        self._settle(ended)
+        return ended
+
+    def adopt(self, record: JobRecord) -> bool:
+        """End a record by the outcome that storage holds of its run; False if there is none."""
+        ended = self.archive.outcome(record.tenant, record.id, record.run)
+        if ended is None:
+            return False
+        self._settle(ended)
+        return True
+
+    def _settle(self, ended: JobRecord) -> None:
+        settlement = self.store.settle(ended)
+        if settlement is Settlement.SETTLED and not (ended.options.keep_image or ended.status is JobStatus.FAILED):
+            self.clean(Cleanup(CleanupKind.UPLOAD, ended.tenant, ended.id))
+        elif settlement is Settlement.ABSENT and self.archive.is_deleted(ended.tenant, ended.id):
+            self.archive.purge(ended.tenant, ended.id)
+
+    def give_up(self, job_id: str) -> None:
+        """End a job as failed whose attempts are used up, unless an outcome was written meanwhile."""
+        record = self.store.get(job_id)
+        if record is None or record.status.is_terminal or self.adopt(record):
+            return
+        error = JobError(
+            code="processing_failed",
+            message=f"The service could not finish this photo in {record.attempts} attempts; it can be retried.",
+        )
+        self.finish(record.ended(JobStatus.FAILED, at_ms=self.clock(), error=error))
+
+    def give_back(self, claim: Claim, *, retry_after_s: float, charge: bool) -> None:
+        """Queue a job again that could not be measured; `charge` it the attempt unless a dependency was at fault."""
+        if charge and claim.record.attempts >= self.settings.max_attempts:
+            self.give_up(claim.record.id)
+        else:
+            self.store.release(claim, retry_after_s=retry_after_s, charge=charge)
+
+    # What a client may do to a job
+
+    def cancel(self, tenant: str, job_id: str) -> JobRecord:
+        """End a job that has not ended; raise `AlreadyFinished` if it has, or `JobNotFound`."""
+        record = self.find(tenant, job_id)
+        if not record.status.is_terminal:
+            ended = self.finish(record.ended(JobStatus.CANCELLED, at_ms=self.clock()))
+            if ended.status is JobStatus.CANCELLED:
+                return self.find(tenant, job_id)
+        raise AlreadyFinished(job_id)
+
+    def retry(self, tenant: str, job_id: str) -> JobRecord:
+        """Open a failed job for another run, with its attempts anew.
+
+        Raises
+        ------
+        JobNotFound, NotFinished, AlreadyFinished, UploadGone
+        """
+        record = self.find(tenant, job_id)
+        if not record.status.is_terminal:
+            raise NotFinished(job_id)
+        if record.status is not JobStatus.FAILED:
+            raise AlreadyFinished(job_id)
+        if not self.objects.exists(layout.upload_key(tenant, job_id)):
+            raise UploadGone(job_id)
+        run = record.run + 1
+        self.objects.put_if_absent(layout.rerun_key(tenant, job_id, run), b"")
+        self.store.create(record)  # a record that was lost and not rebuilt yet
+        self.store.reopen(job_id, run=run)
+        reopened = self.find(tenant, job_id)
+        self.ring(reopened)
+        return reopened
+
+    def delete(self, tenant: str, job_id: str) -> None:
+        """Forget a job for good: unreadable when this returns. Raises `JobNotFound`."""
+        self.find(tenant, job_id)
+        self.objects.put(layout.tombstone_key(tenant, job_id), b"")
+        self.store.drop(job_id, tenant)
+        self.clean(Cleanup(CleanupKind.EVERYTHING, tenant, job_id))
+
+    # Paying debts to storage
+
+    def clean(self, cleanup: Cleanup) -> None:
+        """Delete what a change of a record left behind; what fails is done by the upkeep later."""
+        try:
+            if cleanup.kind is CleanupKind.UPLOAD:
+                self.objects.delete(layout.upload_key(cleanup.tenant, cleanup.job_id))
+            else:
+                self.archive.purge(cleanup.tenant, cleanup.job_id)
+            self.store.cleaned(cleanup)
+        except Transient as error:
+            logger.warning("cleanup of %s is put off: %s", cleanup.job_id, error)

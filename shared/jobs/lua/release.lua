@@ -1,0 +1,8 @@
+-- ARGV: id, now, doorbell due, token, whether the attempt counts. Returns 1 if the claim was valid and is taken back.
+local id, now, due, token = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local job = load(id)
+if not job or job.status ~= 'running' or job.token ~= token then return 0 end
+move(id, job, 'queued')
+if ARGV[5] == '0' then redis.call('HINCRBY', job_key(id), 'attempts', -1) end
+enqueue(id, job.queue, now, due)
+return 1

@@ -1,0 +1,13 @@
+-- ARGV: id, now, run, status, attempts, started, finished, error, whether the upload is to go.
+-- The caller holds the outcome object of this run, which was written once: whoever brings it is right.
+local id, now, run, status = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local job = load(id)
+if not job then return 'absent' end
+if tonumber(job.run) > run then return 'superseded' end
+if tonumber(job.run) == run and not STILL_OPEN[job.status] then return 'already' end
+move(id, job, status)
+redis.call('HSET', job_key(id), 'run', run, 'attempts', ARGV[5], 'finished_ms', ARGV[7], 'error', ARGV[8])
+if ARGV[6] ~= '' then redis.call('HSET', job_key(id), 'started_ms', ARGV[6]) end
+if ARGV[9] == '1' then redis.call('ZADD', P .. 'cleanups', now, 'upload|' .. job.tenant .. '|' .. id) end
+wake(id)
+return 'settled'

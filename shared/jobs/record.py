@@ -1,0 +1,119 @@
+"""A job's record, the moves it may make, and the form it is written down in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import orjson
+
+from shared.clock import to_ms
+from shared.names import QueueName, job_id_time
+from shared.schemas import JobError, JobOptions, JobStatus
+
+_QUEUED, _RUNNING = JobStatus.QUEUED, JobStatus.RUNNING
+_ENDS = frozenset(status for status in JobStatus if status.is_terminal)
+
+LEGAL_MOVES: Final[dict[JobStatus, frozenset[JobStatus]]] = {
+    # A queued job may end without running: cancelled, or another worker's outcome is adopted after a rebuild.
+    JobStatus.QUEUED: frozenset({_RUNNING}) | _ENDS,
+    # Back to queued when a dependency was away; to running again when a lease ran out.
+    JobStatus.RUNNING: frozenset({_QUEUED, _RUNNING}) | _ENDS,
+    JobStatus.SUCCEEDED: frozenset(),
+    JobStatus.REJECTED: frozenset(),
+    JobStatus.FAILED: frozenset({_QUEUED}),
+    JobStatus.CANCELLED: frozenset(),
+}
+"""From each status, where a job may go next. Stores enforce it; the state machine in the tests walks it."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """The working copy of what is known of a job; storage holds what it can be rebuilt from.
+
+    Times are milliseconds since the epoch. `run` counts from 1 and rises with every retry; `attempts` counts the
+    claims within the run.
+    """
+
+    id: str
+    tenant: str
+    queue: QueueName
+    options: JobOptions
+    created_ms: int
+    expires_ms: int
+    status: JobStatus = JobStatus.QUEUED
+    run: int = 1
+    attempts: int = 0
+    started_ms: int | None = None
+    finished_ms: int | None = None
+    error: JobError | None = None
+
+    def ended(self, status: JobStatus, *, at_ms: int, error: JobError | None = None) -> JobRecord:
+        """Return this record as it is once the job has ended in `status`."""
+        return replace(self, status=status, finished_ms=at_ms, error=error)
+
+    def reopened(self, run: int) -> JobRecord:
+        """Return this record as it is at the start of another run."""
+        return replace(
+            self,
+            status=JobStatus.QUEUED,
+            run=run,
+            attempts=0,
+            started_ms=None,
+            finished_ms=None,
+            error=None,
+        )
+
+
+def new_record(
+    job_id: str,
+    tenant: str,
+    options: JobOptions,
+    *,
+    retention_s: float,
+    queue: QueueName = QueueName.INTERACTIVE,
+) -> JobRecord:
+    """Return the record of a job that was just accepted; its time of creation is that of its id."""
+    created_ms = to_ms(job_id_time(job_id).timestamp())
+    return JobRecord(
+        id=job_id,
+        tenant=tenant,
+        queue=queue,
+        options=options,
+        created_ms=created_ms,
+        expires_ms=created_ms + to_ms(retention_s),
+    )
+
+
+def encode_record(record: JobRecord) -> bytes:
+    """Write a record as one line of JSON, without its line end."""
+    return orjson.dumps(
+        {
+            "id": record.id,
+            "tenant": record.tenant,
+            "queue": record.queue,
+            "options": record.options.model_dump(exclude_defaults=True),
+            "created_ms": record.created_ms,
+            "expires_ms": record.expires_ms,
+            "status": record.status,
+            "run": record.run,
+            "attempts": record.attempts,
+            "started_ms": record.started_ms,
+            "finished_ms": record.finished_ms,
+            "error": record.error.model_dump() if record.error else None,
+        }
+    )
+
+
+def decode_record(line: bytes) -> JobRecord:
+    """Read what `encode_record` wrote."""
+    fields: dict[str, Any] = orjson.loads(line)
+    return JobRecord(
+        **{
+            **fields,
+            "queue": QueueName(fields["queue"]),
+            "status": JobStatus(fields["status"]),
+            "options": JobOptions.model_validate(fields["options"]),
+            "error": JobError.model_validate(fields["error"]) if fields["error"] else None,
+        }
+    )

@@ -1,0 +1,200 @@
+"""What the core asks of the store of job records.
+
+Every change is one atomic step; none of them trusts its caller to have looked first. Every method raises
+`RecordsUnavailable` when the store does not answer in time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from shared.jobs.record import JobRecord
+from shared.names import QueueName
+from shared.schemas import JobStatus
+
+
+class ClaimRefusal(StrEnum):
+    """Why a job was not given to the worker that asked for it."""
+
+    ABSENT = "absent"
+    """There is no such record."""
+    BUSY = "busy"
+    """It has ended, or another worker holds it."""
+    EXHAUSTED = "exhausted"
+    """Its last lease ran out and no attempt is left."""
+
+
+class Settlement(StrEnum):
+    """What became of an outcome that was brought to a record."""
+
+    SETTLED = "settled"
+    """The record has ended with it."""
+    ALREADY = "already"
+    """The record had ended before."""
+    SUPERSEDED = "superseded"
+    """A later run is open; this outcome belongs to an earlier one."""
+    ABSENT = "absent"
+    """There is no record: deleted, or lost and not rebuilt yet."""
+
+
+class CleanupKind(StrEnum):
+    """What is owed to storage after a record changed."""
+
+    UPLOAD = "upload"
+    """The photo of a finished job that did not ask to keep it."""
+    EVERYTHING = "everything"
+    """All objects of a deleted job, but its tombstone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to measure one photo until the lease ends; `token` proves it."""
+
+    record: JobRecord
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cleanup:
+    """One debt to storage."""
+
+    kind: CleanupKind
+    tenant: str
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobQuery:
+    """Which jobs a list asks for: those of `tenant`, newest first, made before the job `before_id`."""
+
+    tenant: str
+    limit: int
+    status: JobStatus | None = None
+    reference: str | None = None
+    before_id: str | None = None
+
+
+class FinishedFeed(Protocol):
+    """The ids of jobs as they end, for whoever waits."""
+
+    def next(self, timeout_s: float) -> str | None:
+        """Return the next id, or None when none came in time."""
+        ...
+
+    def close(self) -> None:
+        """Stop listening."""
+        ...
+
+
+class JobStore(Protocol):
+    """The records of jobs, and what is due about them."""
+
+    # The life of one job
+
+    def create(self, record: JobRecord) -> bool:
+        """Write a record unless there is one; tell whether it was written."""
+        ...
+
+    def get(self, job_id: str) -> JobRecord | None:
+        """Return a record, or None."""
+        ...
+
+    def claim(self, job_id: str, *, lease_s: float, max_attempts: int) -> Claim | ClaimRefusal:
+        """Give a queued job, or one whose lease ran out, to the caller; counts an attempt."""
+        ...
+
+    def release(self, claim: Claim, *, retry_after_s: float, charge: bool) -> bool:
+        """Take a claim back; due again after a pause. Unless `charge`, its attempt does not count.
+
+        False if the claim is no longer valid.
+        """
+        ...
+
+    def settle(self, ended: JobRecord) -> Settlement:
+        """End the job as the outcome that was written first for this run says; wakes whoever waits."""
+        ...
+
+    def reopen(self, job_id: str, *, run: int) -> bool:
+        """Queue a failed job again as `run`; False if it is not failed in an earlier run."""
+        ...
+
+    def drop(self, job_id: str, tenant: str) -> None:
+        """Forget a record and note that its objects are to go; wakes whoever waits."""
+        ...
+
+    # Reading many
+
+    def missing(self, job_ids: Sequence[str]) -> list[str]:
+        """Return those of the ids that have no record."""
+        ...
+
+    def list_jobs(self, query: JobQuery) -> list[JobRecord]:
+        """Return up to `query.limit` jobs, newest first."""
+        ...
+
+    def queue_position(self, record: JobRecord) -> int | None:
+        """Return how far from being measured a queued job is, 1 being next; None if it is not queued."""
+        ...
+
+    def finished_feed(self) -> FinishedFeed:
+        """Start to listen for jobs that end."""
+        ...
+
+    # What is due
+
+    def queued_count(self, queue: QueueName) -> int:
+        """Return how many jobs wait in a queue."""
+        ...
+
+    def due_doorbells(self, queue: QueueName, limit: int) -> list[str]:
+        """Return queued jobs whose doorbell should be rung now, the longest due first."""
+        ...
+
+    def rung(self, queue: QueueName, job_ids: Sequence[str], *, grace_s: float) -> None:
+        """Note that doorbells were rung; due again after `grace_s` if still queued."""
+        ...
+
+    def expired_leases(self, limit: int, *, grace_s: float) -> list[str]:
+        """Return running jobs whose lease ran out, each once in `grace_s`."""
+        ...
+
+    def expired_jobs(self, limit: int) -> list[str]:
+        """Return jobs past their time of being kept."""
+        ...
+
+    def due_cleanups(self, limit: int, *, grace_s: float) -> list[Cleanup]:
+        """Return debts to storage that are older than `grace_s`."""
+        ...
+
+    def cleaned(self, cleanup: Cleanup) -> None:
+        """Note that a debt to storage is paid."""
+        ...
+
+    # The store itself
+
+    def is_rebuilt(self) -> bool:
+        """Tell whether the records are complete, that is, not lost since they were last rebuilt."""
+        ...
+
+    def begin_rebuild(self) -> str:
+        """Return a token that is lost with the records, should they be lost again."""
+        ...
+
+    def end_rebuild(self, token: str) -> bool:
+        """Say that the records are complete; False if they were lost since `token` was given."""
+        ...
+
+    def beat(self, worker: str, *, valid_s: float) -> None:
+        """Note that a worker process is ready to measure."""
+        ...
+
+    def live_workers(self) -> int:
+        """Return how many worker processes said lately that they are ready."""
+        ...
+
+    def check(self) -> None:
+        """Return if the store answers."""
+        ...

@@ -1,0 +1,148 @@
+"""The doorbell: how a worker learns that there is a photo to measure. The only door to Celery outside `worker/`.
+
+A message carries an id and proves nothing. Losing one costs time until the reconciler rings again; a second one is
+refused by the claim. So nothing here waits for an answer, keeps a result or schedules for later.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from celery import Celery
+from kombu.entity import Exchange, Queue
+from kombu.exceptions import ChannelError, KombuError, OperationalError
+
+from shared.errors import QueueUnavailable, UndeclaredQueue
+from shared.names import QueueName, TaskName, is_job_id
+
+if TYPE_CHECKING:
+    from shared.config import Settings
+
+_CHILD_START_LIMIT_S: Final = 60
+_VISIBILITY_TIMEOUT_S: Final = 3600
+
+
+class Doorbell(Protocol):
+    """Rings for jobs."""
+
+    def ring(self, queue: QueueName, job_id: str) -> None:
+        """Send one message.
+
+        Raises
+        ------
+        QueueUnavailable
+            If the broker takes none now.
+        UndeclaredQueue
+            If nobody watches such a queue.
+        """
+        ...
+
+    def depth(self, queue: QueueName) -> int:
+        """Return how many messages wait at the broker; raise `QueueUnavailable` if it does not answer."""
+        ...
+
+
+def make_celery(settings: Settings) -> Celery:
+    """Return the Celery application that both sides share: JSON messages, declared queues, no results."""
+    app = Celery("facefit", broker=settings.redis_url.get_secret_value(), set_as_current=False)
+    app.conf.update(
+        accept_content=["json"],
+        task_serializer="json",
+        task_ignore_result=True,
+        task_store_errors_even_if_ignored=False,
+        result_backend=None,
+        # The anonymous exchange needs no binding kept in Redis, so a flushed broker routes as before.
+        task_queues=[Queue(name, Exchange(""), routing_key=name, durable=True) for name in QueueName],
+        task_create_missing_queues=False,
+        task_default_queue=QueueName.INTERACTIVE,
+        # Early: the record's lease, not the broker, brings a photo back.
+        task_acks_late=False,
+        worker_prefetch_multiplier=1,
+        worker_hijack_root_logger=False,
+        worker_send_task_events=False,
+        worker_enable_remote_control=False,
+        worker_proc_alive_timeout=_CHILD_START_LIMIT_S,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        # Stands behind the photo's own timer, which ends native code too.
+        task_time_limit=2 * settings.photo_time_limit_s,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options={
+            "socket_timeout": settings.redis_timeout_s,
+            "socket_connect_timeout": settings.redis_timeout_s,
+            "visibility_timeout": _VISIBILITY_TIMEOUT_S,
+        },
+        task_publish_retry=False,
+    )
+    return app
+
+
+class CeleryDoorbell:
+    """Rings through Celery. Safe to share between threads."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+
+    def ring(self, queue: QueueName, job_id: str) -> None:
+        """Send one message; see `Doorbell`."""
+        _check(queue, job_id)
+        try:
+            self._app.send_task(TaskName.MEASURE_JOB, args=[job_id], queue=queue.value)
+        except (KombuError, OperationalError, OSError) as error:
+            raise QueueUnavailable(f"the broker took no message: {type(error).__name__}") from error
+
+    def depth(self, queue: QueueName) -> int:
+        """Return how many messages wait at the broker."""
+        try:
+            with self._app.pool.acquire(block=True) as connection, connection.channel() as channel:
+                declared: Any = channel.queue_declare(queue.value, passive=True)
+        except ChannelError:  # a queue that nothing was sent to yet
+            return 0
+        except (KombuError, OperationalError, OSError) as error:
+            raise QueueUnavailable(f"the broker did not answer: {type(error).__name__}") from error
+        return int(declared.message_count)
+
+
+class MemoryDoorbell:
+    """Keeps what was rung, for tests and trials; refuses what the real one would.
+
+    Attributes
+    ----------
+    rung : dict of QueueName to list of str
+        The ids in each queue, in the order they were rung.
+    away : bool
+        Set to make every call raise `QueueUnavailable`.
+    """
+
+    def __init__(self) -> None:
+        self.rung: defaultdict[QueueName, list[str]] = defaultdict(list)
+        self.away = False
+
+    def _reach(self) -> None:
+        if self.away:
+            message = "the doorbell in memory is set to be away"
+            raise QueueUnavailable(message)
+
+    def ring(self, queue: QueueName, job_id: str) -> None:
+        """Keep one message."""
+        _check(queue, job_id)
+        self._reach()
+        self.rung[queue].append(job_id)
+
+    def depth(self, queue: QueueName) -> int:
+        """Return how many messages nobody has taken."""
+        self._reach()
+        return len(self.rung[queue])
+
+    def take(self, queue: QueueName) -> str | None:
+        """Return the oldest message and forget it, as a worker does; None if there is none."""
+        return self.rung[queue].pop(0) if self.rung[queue] else None
+
+
+def _check(queue: object, job_id: str) -> None:
+    if not isinstance(queue, QueueName):
+        raise UndeclaredQueue(f"no worker watches {queue!r}")
+    if not is_job_id(job_id):
+        message = f"not a job id: {job_id!r}"
+        raise ValueError(message)

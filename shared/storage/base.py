@@ -1,0 +1,56 @@
+"""What the service asks of an object store: seven verbs, two errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """One object in a listing: its key and its size."""
+
+    key: str
+    size_bytes: int
+
+
+class ObjectStore(Protocol):
+    """A flat, strongly consistent store of bytes by key.
+
+    Every method raises `StorageUnavailable` when the store does not answer in time.
+    """
+
+    def put(self, key: str, body: bytes | BinaryIO, *, content_type: str = "application/octet-stream") -> None:
+        """Write an object, over any that was there. A file is read from where it stands, never held whole."""
+        ...
+
+    def put_if_absent(self, key: str, body: bytes) -> bool:
+        """Write an object unless the key exists; tell whether it was written. One of many callers wins."""
+        ...
+
+    def get(self, key: str, *, first_bytes: int | None = None) -> bytes:
+        """Return an object, or its first bytes.
+
+        Raises
+        ------
+        ObjectMissing
+            If there is no such key.
+        """
+        ...
+
+    def exists(self, key: str) -> bool:
+        """Tell whether there is such a key."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Delete an object; a key that is not there is no error."""
+        ...
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Yield every object whose key starts with `prefix`, in order of the keys."""
+        ...
+
+    def check(self) -> None:
+        """Return if the store answers."""
+        ...

@@ -1,0 +1,74 @@
+"""An object store in memory, for tests and trials; it keeps the same contract as the real one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from shared.errors import ObjectMissing, StorageUnavailable
+from shared.storage.base import ObjectInfo
+
+
+class MemoryObjectStore:
+    """Objects in a dictionary.
+
+    Attributes
+    ----------
+    away : bool
+        Set to make every call raise `StorageUnavailable`, as a stopped store would.
+    """
+
+    def __init__(self) -> None:
+        self._objects: dict[str, bytes] = {}
+        self._lock = threading.Lock()
+        self.away = False
+
+    def put(self, key: str, body: bytes | BinaryIO, *, content_type: str = "application/octet-stream") -> None:
+        """Write an object; `content_type` has no meaning in memory."""
+        del content_type
+        self.check()
+        data = body if isinstance(body, bytes) else body.read()
+        with self._lock:
+            self._objects[key] = data
+
+    def put_if_absent(self, key: str, body: bytes) -> bool:
+        """Write an object unless the key exists; tell whether it was written."""
+        self.check()
+        with self._lock:
+            if key in self._objects:
+                return False
+            self._objects[key] = body
+            return True
+
+    def get(self, key: str, *, first_bytes: int | None = None) -> bytes:
+        """Return an object or its first bytes; raise `ObjectMissing` if there is none."""
+        self.check()
+        try:
+            return self._objects[key][:first_bytes]
+        except KeyError:
+            raise ObjectMissing(key) from None
+
+    def exists(self, key: str) -> bool:
+        """Tell whether there is such a key."""
+        self.check()
+        return key in self._objects
+
+    def delete(self, key: str) -> None:
+        """Delete an object, if it is there."""
+        self.check()
+        with self._lock:
+            self._objects.pop(key, None)
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Yield every object whose key starts with `prefix`, in order of the keys."""
+        self.check()
+        with self._lock:
+            found = sorted((key, len(data)) for key, data in self._objects.items() if key.startswith(prefix))
+        yield from (ObjectInfo(key, size) for key, size in found)
+
+    def check(self) -> None:
+        """Return if the store is not set to be away."""
+        if self.away:
+            message = "the store in memory is set to be away"
+            raise StorageUnavailable(message)

@@ -1,0 +1,155 @@
+"""The only door to S3: boto3, its exceptions translated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+
+from shared.errors import ConfigurationError, ObjectMissing, StorageUnavailable
+from shared.storage.base import ObjectInfo
+
+if TYPE_CHECKING:
+    from shared.config import Settings
+
+_MISSING: Final = frozenset({"NoSuchKey", "404", "NotFound"})
+_BUCKET_MISSING: Final = frozenset({"NoSuchBucket", "404", "NotFound"})
+_BUCKET_THERE: Final = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists"})
+_REFUSED: Final = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "409"})
+_FORBIDDEN: Final = frozenset({"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch"})
+_RANGE_OF_NOTHING: Final = frozenset({"InvalidRange", "416"})
+_MAX_CONNECTIONS: Final = 32
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (BotoCoreError, HTTPClientError, OSError) as error:
+        raise StorageUnavailable(f"the object store did not answer: {type(error).__name__}") from error
+    except ClientError as error:
+        raise StorageUnavailable(f"the object store refused: {_code(error)}") from error
+
+
+class S3ObjectStore:
+    """Objects in a bucket of an S3-compatible store.
+
+    Safe to share between threads; build one in each process, after any fork.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._bucket = settings.s3_bucket
+        self._client: Any = boto3.client(
+            "s3",
+            endpoint_url=settings.s3_endpoint_url or None,
+            region_name=settings.s3_region,
+            aws_access_key_id=settings.s3_access_key_id.get_secret_value() or None,
+            aws_secret_access_key=settings.s3_secret_access_key.get_secret_value() or None,
+            config=Config(
+                signature_version="s3v4",
+                s3={"addressing_style": "path" if settings.s3_endpoint_url else "auto"},
+                # Since 1.36 boto3 adds checksums that other stores do not all understand.
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+                connect_timeout=settings.storage_connect_timeout_s,
+                read_timeout=settings.storage_read_timeout_s,
+                retries={"total_max_attempts": 2, "mode": "standard"},
+                max_pool_connections=_MAX_CONNECTIONS,
+            ),
+        )
+
+    def put(self, key: str, body: bytes | BinaryIO, *, content_type: str = "application/octet-stream") -> None:
+        """Write an object, over any that was there."""
+        with _translated():
+            self._client.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType=content_type)
+
+    def put_if_absent(self, key: str, body: bytes) -> bool:
+        """Write an object unless the key exists; tell whether it was written."""
+        with _translated():
+            try:
+                self._client.put_object(Bucket=self._bucket, Key=key, Body=body, IfNoneMatch="*")
+            except ClientError as error:
+                if _code(error) in _REFUSED:
+                    return False
+                raise
+        return True
+
+    def get(self, key: str, *, first_bytes: int | None = None) -> bytes:
+        """Return an object or its first bytes; raise `ObjectMissing` if there is none."""
+        wanted = {} if first_bytes is None else {"Range": f"bytes=0-{first_bytes - 1}"}
+        with _translated():
+            try:
+                with self._client.get_object(Bucket=self._bucket, Key=key, **wanted)["Body"] as body:
+                    data: bytes = body.read()
+            except ClientError as error:
+                if _code(error) in _MISSING:
+                    raise ObjectMissing(key) from error
+                if _code(error) in _RANGE_OF_NOTHING:  # an empty object has no first byte
+                    return b""
+                raise
+        return data
+
+    def exists(self, key: str) -> bool:
+        """Tell whether there is such a key."""
+        with _translated():
+            try:
+                self._client.head_object(Bucket=self._bucket, Key=key)
+            except ClientError as error:
+                if _code(error) in _MISSING:
+                    return False
+                raise
+        return True
+
+    def delete(self, key: str) -> None:
+        """Delete an object, if it is there."""
+        with _translated():
+            self._client.delete_object(Bucket=self._bucket, Key=key)
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Yield every object whose key starts with `prefix`, in order of the keys."""
+        with _translated():
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
+            for page in pages:
+                for entry in page.get("Contents", ()):
+                    yield ObjectInfo(entry["Key"], entry["Size"])
+
+    def check(self) -> None:
+        """Return if the bucket answers."""
+        with _translated():
+            self._client.head_bucket(Bucket=self._bucket)
+
+    def prepare(self, *, create_bucket: bool) -> None:
+        """See at start that the bucket is there and can be written to.
+
+        Raises
+        ------
+        ConfigurationError
+            If the store answers that the bucket, or the key to it, is not what the settings say.
+        """
+        with _translated():
+            try:
+                self._client.head_bucket(Bucket=self._bucket)
+            except ClientError as error:
+                if _code(error) in _FORBIDDEN:
+                    raise ConfigurationError(f"the object store refuses the configured key: {_code(error)}") from error
+                if _code(error) not in _BUCKET_MISSING:
+                    raise
+                if not create_bucket:
+                    raise ConfigurationError(f"there is no bucket named {self._bucket}") from error
+                self._create_bucket()
+        self.put("health/writable", b"")
+
+    def _create_bucket(self) -> None:
+        try:
+            self._client.create_bucket(Bucket=self._bucket)
+        except ClientError as error:
+            if _code(error) not in _BUCKET_THERE:  # several processes start at once
+                raise
