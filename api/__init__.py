@@ -1,0 +1,1 @@
+"""The HTTP API: thin; it never looks at a pixel."""

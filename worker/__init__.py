@@ -1,0 +1,1 @@
+"""The workers: everything that looks at pixels, and the upkeep of jobs."""

@@ -25,7 +25,7 @@ from shared.errors import (
 from shared.jobs.archive import JobArchive
 from shared.jobs.record import JobRecord, new_record
 from shared.jobs.store import Claim, ClaimRefusal, Cleanup, CleanupKind, JobQuery, JobStore, Settlement
-from shared.names import QueueName, new_job_id
+from shared.names import QueueName, is_job_id, new_job_id
 from shared.schemas import JobError, JobOptions, JobStatus
 from shared.storage import layout
 
@@ -104,6 +104,8 @@ class JobLifecycle:
 
     def find(self, tenant: str, job_id: str) -> JobRecord:
         """Return a job, from storage if its record was lost; raise `JobNotFound` if there is none."""
+        if not is_job_id(job_id):
+            raise JobNotFound(job_id)
         record = self.store.get(job_id)
         if record is None and not self.store.is_rebuilt():
             record = self.archive.restore(self.archive.traces(tenant, job_id))

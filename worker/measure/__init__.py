@@ -1,0 +1,1 @@
+"""From landmarks to measurements, in pure numpy."""

@@ -1,0 +1,39 @@
+"""Makes the app: routes, problems, the guard at the door. It is given its services and builds none."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from flask_openapi3 import Info, OpenAPI
+
+from api.context import Services, attach
+from api.guard import register_guard
+from api.problems import on_validation_error, register_problem_handlers
+from api.routes import jobs, legacy, service
+from shared.schemas import Problem
+
+VERSION: Final = "0.1.0"
+_MAX_FORM_TEXT_BYTES: Final = 64 * 1024
+_MAX_FORM_PARTS: Final = 64
+
+
+def create_app(services: Services) -> OpenAPI:
+    """Return the API over the given services."""
+    app = OpenAPI(
+        "facefit",
+        info=Info(title="facefit", version=VERSION, description="Face photos in, landmarks and measurements out."),
+        validation_error_status=400,
+        validation_error_model=Problem,
+        validation_error_callback=on_validation_error,
+        security_schemes={},
+        doc_ui=False,
+        static_folder=None,
+    )
+    app.config.update(MAX_FORM_MEMORY_SIZE=_MAX_FORM_TEXT_BYTES, MAX_FORM_PARTS=_MAX_FORM_PARTS)
+    attach(app, services)
+    register_guard(app, services.settings)
+    register_problem_handlers(app)
+    for blueprint in (jobs.bp, legacy.bp, service.bp):
+        app.register_api(blueprint)
+    app.register_blueprint(service.pages)
+    return app

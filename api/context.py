@@ -1,0 +1,33 @@
+"""What a route reaches for: the services this app was made with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, cast
+
+from flask import Flask, current_app
+
+from api.waiting import Waiters
+from shared.config import Settings
+from shared.jobs.lifecycle import JobLifecycle
+
+_EXTENSION: Final = "facefit"
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Built once for a process and given to `create_app`."""
+
+    jobs: JobLifecycle
+    waiters: Waiters
+    settings: Settings
+
+
+def attach(app: Flask, services: Services) -> None:
+    """Give an app its services."""
+    app.extensions[_EXTENSION] = services
+
+
+def services() -> Services:
+    """Return the services of the app that answers this request."""
+    return cast("Services", current_app.extensions[_EXTENSION])

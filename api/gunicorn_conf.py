@@ -1,0 +1,70 @@
+"""How gunicorn serves the API: bound where the settings say, and nowhere it should not be.
+
+Given to gunicorn as `-c python:api.gunicorn_conf`; every name below that is not private is a gunicorn setting.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from shared.config import Settings, is_loopback
+from shared.errors import ConfigurationError, StorageUnavailable
+from shared.storage.s3 import S3ObjectStore
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_settings = Settings()
+_PREPARE_TRIES = 30
+
+bind = f"{_settings.listen_host}:{_settings.listen_port}"
+workers = _settings.api_workers
+threads = _settings.api_threads
+worker_class = "gthread"
+# A waiting client is no dead worker; gthread beats on its own, whatever its threads wait for.
+timeout = 60
+graceful_timeout = int(_settings.max_wait_s) + 5
+keepalive = 15
+control_socket_disable = True
+loglevel = _settings.log_level.lower()
+
+
+def refuse_open_door(addresses: Sequence[Any], settings: Settings) -> None:
+    """Refuse to listen where others can reach, while there are no keys.
+
+    Raises
+    ------
+    ConfigurationError
+        If any address is not this machine alone and `FACEFIT_UNSAFE_NO_KEYS` is not set.
+    """
+    reachable = [address for address in addresses if isinstance(address, tuple) and not is_loopback(address[0])]
+    if reachable and not settings.unsafe_no_keys:
+        raise ConfigurationError(
+            f"facefit refuses to listen on {reachable[0][0]}: there are no API keys, so anybody who reaches that"
+            " address could read everybody's faces. Listen on 127.0.0.1, or, behind something that guards the door,"
+            " set FACEFIT_UNSAFE_NO_KEYS=1."
+        )
+
+
+def on_starting(server: Any) -> None:
+    """Before anything is bound: the door and the store must be as the settings say."""
+    try:
+        refuse_open_door(server.address if isinstance(server.address, list) else [server.address], _settings)
+        _prepare_storage()
+    except (ConfigurationError, StorageUnavailable) as error:
+        sys.exit(f"facefit does not start: {error}")
+
+
+def _prepare_storage() -> None:
+    objects = S3ObjectStore(_settings)
+    for attempts_left in reversed(range(_PREPARE_TRIES)):
+        try:
+            objects.prepare(create_bucket=_settings.s3_create_bucket)
+        except StorageUnavailable:
+            if not attempts_left:
+                raise
+            time.sleep(1)
+        else:
+            return

@@ -1,0 +1,104 @@
+"""From records to JSON. A result is passed on as the bytes the worker wrote, never parsed on the way."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any, Final
+
+import orjson
+from flask import Response
+
+from shared.clock import from_ms
+from shared.jobs.lifecycle import JobLifecycle
+from shared.jobs.record import JobRecord
+from shared.schemas import FaceCoordinates, Job, JobStatus
+
+JSON_TYPE: Final = "application/json"
+POLL_AGAIN_S: Final = 1
+_LEGACY_LANDMARKS: Final = 468
+"""The original service's mesh had no irises."""
+
+
+def job_model(jobs: JobLifecycle, record: JobRecord) -> Job:
+    """Return a job as clients see it, without its result."""
+    queued = record.status is JobStatus.QUEUED
+    return Job(
+        id=record.id,
+        status=record.status,
+        reference=record.options.reference,
+        created_at=from_ms(record.created_ms),
+        started_at=_time(record.started_ms),
+        finished_at=_time(record.finished_ms),
+        expires_at=from_ms(record.expires_ms),
+        attempts=record.attempts,
+        queue_position=jobs.store.queue_position(record) if queued else None,
+        error=record.error,
+        result=None,
+    )
+
+
+def _time(time_ms: int | None) -> datetime | None:
+    return None if time_ms is None else from_ms(time_ms)
+
+
+def model_json(model: Any) -> bytes:
+    """Serialise a model, times as RFC 3339 with `Z`."""
+    return orjson.dumps(model.model_dump(), option=orjson.OPT_UTC_Z)
+
+
+def job_response(
+    jobs: JobLifecycle,
+    record: JobRecord,
+    *,
+    status: HTTPStatus = HTTPStatus.OK,
+    headers: dict[str, str] | None = None,
+) -> Response:
+    """Answer with a job, its result included once it has succeeded."""
+    head = model_json(job_model(jobs, record))
+    return _with_result(jobs, record, head, status=status, headers=headers or {})
+
+
+def conditional_job_response(jobs: JobLifecycle, record: JobRecord, known_etags: Any) -> Response:
+    """Answer with a job, or with 304 when the client holds the same already; then no result is read."""
+    head = model_json(job_model(jobs, record))
+    # The result is written once for a run, so all that can differ is in the head.
+    etag = hashlib.sha256(head).hexdigest()[:32]
+    headers = {"ETag": f'"{etag}"', "Cache-Control": "private, no-cache"}
+    if known_etags.contains_weak(etag):
+        return Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
+    return _with_result(jobs, record, head, status=HTTPStatus.OK, headers=headers)
+
+
+def _with_result(
+    jobs: JobLifecycle, record: JobRecord, head: bytes, *, status: HTTPStatus, headers: dict[str, str]
+) -> Response:
+    body = head
+    if record.status is JobStatus.SUCCEEDED:
+        body = head.removesuffix(b"null}") + jobs.result_json(record) + b"}"
+    if not record.status.is_terminal:
+        headers = {**headers, "Retry-After": str(POLL_AGAIN_S)}
+    return Response(body, status=status, content_type=JSON_TYPE, headers=headers)
+
+
+def job_url(record: JobRecord) -> str:
+    """Return where a job is found."""
+    return f"/v1/jobs/{record.id}"
+
+
+def face_coordinates(result: dict[str, Any]) -> FaceCoordinates:
+    """Return a result as the original service gave it: the largest face, in whole pixels."""
+    face = result["faces"][0]
+    return FaceCoordinates.model_validate(
+        {
+            "landmarks": [
+                {"id": point["id"], "x": round(point["x"]), "y": round(point["y"])}
+                for point in face["landmarks"][:_LEGACY_LANDMARKS]
+            ],
+            "measurements": {
+                f"{key}_px": round(face["measurements"][key]["px"])
+                for key in ("forehead_width", "eye_gap", "chin_width")
+            },
+        }
+    )

@@ -1,0 +1,200 @@
+"""Every answer that is an error: RFC 9457 problems, with stable codes. The outer wall of the API is here."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Final
+
+import orjson
+from flask import Flask, Response, g, request
+from pydantic import BaseModel, ValidationError
+from werkzeug.exceptions import HTTPException
+
+from shared.errors import (
+    AlreadyFinished,
+    JobNotFound,
+    LandmarksNotKept,
+    NotFinished,
+    RecordsRebuilding,
+    Transient,
+    UploadGone,
+)
+from shared.schemas import FieldError, Problem, RetakeHint
+
+logger = logging.getLogger(__name__)
+
+PROBLEM_TYPE: Final = "application/problem+json"
+RETRY_AFTER_S: Final = 5
+
+
+Responses = dict[str | int, type[BaseModel] | dict[Any, Any] | None]
+"""By status: a model, a description, or nothing; as the OpenAPI library takes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemKind:
+    """A code, the status it is answered with, and its name for people."""
+
+    code: str
+    status: HTTPStatus
+    title: str
+
+
+INVALID_REQUEST: Final = ProblemKind("invalid_request", HTTPStatus.BAD_REQUEST, "The request is not valid")
+HOST_FORBIDDEN: Final = ProblemKind("host_forbidden", HTTPStatus.BAD_REQUEST, "This host name is not served")
+ORIGIN_FORBIDDEN: Final = ProblemKind("origin_forbidden", HTTPStatus.FORBIDDEN, "This page may not call the service")
+NOT_FOUND: Final = ProblemKind("not_found", HTTPStatus.NOT_FOUND, "There is no such thing")
+METHOD_NOT_ALLOWED: Final = ProblemKind(
+    "method_not_allowed", HTTPStatus.METHOD_NOT_ALLOWED, "The method is not allowed here"
+)
+ALREADY_FINISHED: Final = ProblemKind("already_finished", HTTPStatus.CONFLICT, "The job has ended already")
+NOT_FINISHED: Final = ProblemKind("not_finished", HTTPStatus.CONFLICT, "The job has not ended yet")
+UPLOAD_GONE: Final = ProblemKind("upload_gone", HTTPStatus.CONFLICT, "The photo is no longer there")
+LANDMARKS_NOT_KEPT: Final = ProblemKind("landmarks_not_kept", HTTPStatus.CONFLICT, "The landmarks were not kept")
+PAYLOAD_TOO_LARGE: Final = ProblemKind(
+    "payload_too_large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The photo has too many bytes"
+)
+UNSUPPORTED_FORMAT: Final = ProblemKind(
+    "unsupported_format", HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The photo's format is not supported"
+)
+PHOTO_REJECTED: Final = "The photo cannot be measured"
+INTERNAL_ERROR: Final = ProblemKind("internal_error", HTTPStatus.INTERNAL_SERVER_ERROR, "The service has a fault")
+PROCESSING_FAILED: Final = ProblemKind(
+    "processing_failed", HTTPStatus.INTERNAL_SERVER_ERROR, "The photo could not be processed"
+)
+UNAVAILABLE: Final = ProblemKind("unavailable", HTTPStatus.SERVICE_UNAVAILABLE, "A part of the service is away")
+
+KINDS: Final = tuple(kind for kind in globals().values() if isinstance(kind, ProblemKind))
+"""Every kind of problem, for documents and tests."""
+
+_BY_STATUS: Final = {
+    HTTPStatus.BAD_REQUEST: INVALID_REQUEST,
+    HTTPStatus.NOT_FOUND: NOT_FOUND,
+    HTTPStatus.METHOD_NOT_ALLOWED: METHOD_NOT_ALLOWED,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: PAYLOAD_TOO_LARGE,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: UNSUPPORTED_FORMAT,
+}
+
+
+@dataclass(slots=True)
+class ProblemError(Exception):
+    """Raised in a route to answer with a problem."""
+
+    kind: ProblemKind
+    detail: str
+    errors: list[FieldError] | None = None
+    retake: list[RetakeHint] | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def invalid(field_name: str, message: str) -> ProblemError:
+    """Return the problem of one wrong field."""
+    return ProblemError(
+        INVALID_REQUEST, f"{field_name}: {message}", errors=[FieldError(field=field_name, message=message)]
+    )
+
+
+def invalid_fields(error: ValidationError) -> ProblemError:
+    """Return the problem of all fields that a model refused."""
+    errors = [
+        FieldError(
+            field=".".join(str(part) for part in found["loc"]) or "body",
+            message="unknown option" if found["type"] == "extra_forbidden" else found["msg"],
+        )
+        for found in error.errors(include_url=False, include_input=False, include_context=False)
+    ]
+    detail = "; ".join(f"{entry.field}: {entry.message}" for entry in errors)
+    return ProblemError(INVALID_REQUEST, detail, errors=errors)
+
+
+def problem_response(problem: ProblemError) -> Response:
+    """Return a problem as an answer."""
+    body = Problem(
+        type=f"urn:facefit:problem:{problem.kind.code}",
+        title=problem.kind.title,
+        status=problem.kind.status,
+        code=problem.kind.code,
+        detail=problem.detail,
+        request_id=g.get("request_id", ""),
+        errors=problem.errors,
+        retake=problem.retake,
+    )
+    content = orjson.dumps(body.model_dump(exclude_none=True))
+    return Response(content, status=problem.kind.status, content_type=PROBLEM_TYPE, headers=problem.headers)
+
+
+def problem_responses(*kinds: ProblemKind) -> Responses:
+    """Return the OpenAPI description of the problems a route answers with."""
+    by_status: dict[str, list[str]] = {}
+    for kind in (INVALID_REQUEST, INTERNAL_ERROR, *kinds):
+        by_status.setdefault(str(int(kind.status)), []).append(kind.code)
+    return {
+        status: {
+            "description": "One of: " + ", ".join(f"`{code}`" for code in dict.fromkeys(codes)),
+            "content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status, codes in by_status.items()
+    }
+
+
+def on_validation_error(error: ValidationError) -> Response:
+    """Answer for the OpenAPI library, when path or query do not fit their model."""
+    return problem_response(invalid_fields(error))
+
+
+def register_problem_handlers(app: Flask) -> None:
+    """Make every error of the app a problem."""
+    app.register_error_handler(ProblemError, problem_response)
+    app.register_error_handler(HTTPException, _on_http_exception)
+    app.register_error_handler(Transient, _on_transient)
+    app.register_error_handler(Exception, _on_bug)
+    for error, kind, detail in (
+        (JobNotFound, NOT_FOUND, "There is no such job, or it was deleted."),
+        (AlreadyFinished, ALREADY_FINISHED, "The job has ended; this can only be done before."),
+        (NotFinished, NOT_FINISHED, "The job has not ended; wait for it, or cancel it."),
+        (UploadGone, UPLOAD_GONE, "The photo of this job is no longer stored; send it again as a new job."),
+        (LandmarksNotKept, LANDMARKS_NOT_KEPT, "The job was made with landmarks=false; send the photo again without."),
+    ):
+        app.register_error_handler(error, _always(ProblemError(kind, detail)))
+
+
+def _always(problem: ProblemError) -> Any:
+    return lambda _: problem_response(problem)
+
+
+def _on_http_exception(error: HTTPException) -> Response:
+    if isinstance(error.response, Response):  # made elsewhere, such as that of on_validation_error
+        return error.response
+    status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
+    kind = _BY_STATUS.get(status) or ProblemKind(status.phrase.lower().replace(" ", "_"), status, status.phrase)
+    response = problem_response(ProblemError(kind, _detail(kind, error)))
+    for name, value in error.get_headers(request.environ):
+        if name.lower() in {"allow", "retry-after"}:
+            response.headers[name] = value
+    return response
+
+
+def _detail(kind: ProblemKind, error: HTTPException) -> str:
+    if kind is NOT_FOUND:
+        return f"Nothing is at {request.path}. The API is described at /docs."
+    if kind is METHOD_NOT_ALLOWED:
+        return f"{request.method} is not allowed at {request.path}; see the Allow header."
+    return error.description or kind.title
+
+
+def _on_transient(error: Transient) -> Response:
+    logger.warning("request %s: %s", g.get("request_id"), error)
+    detail = (
+        "The records are being rebuilt after a loss; nothing is lost, ask again in a moment."
+        if isinstance(error, RecordsRebuilding)
+        else "A part of the service does not answer now. Nothing was accepted; send the same again in a moment."
+    )
+    return problem_response(ProblemError(UNAVAILABLE, detail, headers={"Retry-After": str(RETRY_AFTER_S)}))
+
+
+def _on_bug(error: Exception) -> Response:
+    logger.error("request %s failed", g.get("request_id"), exc_info=error)
+    detail = "The service has a fault. Please report it with the request id."
+    return problem_response(ProblemError(INTERNAL_ERROR, detail))

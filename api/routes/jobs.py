@@ -1,0 +1,227 @@
+"""One photo: submit, read, list, cancel, retry, delete, overlay."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated, Any, Final
+
+import orjson
+from flask import Response, request
+from flask_openapi3 import APIBlueprint, Tag
+from pydantic import Field
+
+from api import problems
+from api.context import services
+from api.overlay import CONTENT_SECURITY_POLICY, SVG_TYPE, draw_overlay
+from api.preferences import preferred_wait_s
+from api.presenters import conditional_job_response, job_model, job_response, job_url, model_json
+from api.problems import ProblemError, problem_responses
+from api.uploads import read_submission
+from shared.errors import JobNotFound, LandmarksNotKept, NotFinished, ObjectMissing
+from shared.jobs.record import JobRecord
+from shared.jobs.store import JobQuery
+from shared.names import JOB_ID_PATTERN, LOCAL_TENANT, QueueName
+from shared.schemas import Job, JobList, JobOptions, JobStatus, Reference, Schema
+from shared.storage import layout
+
+_OPTIONS_SCHEMA: Final[dict[str, Any]] = JobOptions.model_json_schema()["properties"]
+_BINARY: Final = {"type": "string", "format": "binary"}
+_SUBMIT_EXTENSIONS: Final = {
+    "parameters": [
+        {"name": name, "in": "query", "required": False, "schema": schema, "description": schema.get("description", "")}
+        for name, schema in _OPTIONS_SCHEMA.items()
+    ]
+    + [
+        {
+            "name": "Prefer",
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string"},
+            "description": "`wait=N`: hold the answer until the job has ended, N seconds (30 at most) at the longest.",
+        }
+    ],
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["image"],
+                    "properties": {"image": _BINARY, **_OPTIONS_SCHEMA},
+                }
+            },
+            "image/*": {"schema": _BINARY},
+        },
+    },
+}
+
+bp = APIBlueprint("jobs", __name__, url_prefix="/v1", abp_tags=[Tag(name="jobs", description="One photo each.")])
+
+
+class JobPath(Schema):
+    """Which job."""
+
+    job_id: str
+    """As given when the photo was submitted."""
+
+
+class WaitQuery(Schema):
+    """How long to hold the answer."""
+
+    wait: float = Field(0, ge=0)
+    """Answer when the job has ended, or after this many seconds (30 at most) as it is."""
+
+
+class ListQuery(Schema):
+    """Which jobs, newest first."""
+
+    status: JobStatus | None = None
+    reference: Reference | None = None
+    limit: int = Field(20, ge=1, le=100)
+    cursor: Annotated[str, Field(pattern=f"^{JOB_ID_PATTERN.pattern}$")] | None = None
+    """`next_cursor` of the page before."""
+
+
+@bp.post(
+    "/jobs",
+    summary="Submit a photo",
+    openapi_extensions=_SUBMIT_EXTENSIONS,
+    responses={
+        "200": Job,
+        "202": Job,
+        **problem_responses(problems.PAYLOAD_TOO_LARGE, problems.UNSUPPORTED_FORMAT, problems.UNAVAILABLE),
+    },
+)
+def submit_job() -> Response:
+    """Store the photo and queue it: 202 and where to look. With `Prefer: wait=N`, 200 and the result if it is there."""
+    here = services()
+    with read_submission(request, here.settings) as submission:
+        record = here.jobs.accept(LOCAL_TENANT, submission.upload, submission.options, QueueName.INTERACTIVE)
+    wait_s = preferred_wait_s(request.headers.getlist("Prefer"), here.settings.max_wait_s)
+    if wait_s is not None:
+        record = wait_for(record, wait_s)
+    if wait_s is not None and record.status.is_terminal:
+        headers = {"Preference-Applied": f"wait={wait_s:g}", "Content-Location": job_url(record)}
+        return job_response(here.jobs, record, headers=headers)
+    return job_response(here.jobs, record, status=HTTPStatus.ACCEPTED, headers={"Location": job_url(record)})
+
+
+def wait_for(record: JobRecord, timeout_s: float) -> JobRecord:
+    """Hold this request until the job has ended, time is up, or at once if too many are waiting."""
+    here = services()
+    return here.waiters.wait(record, timeout_s, lambda: here.jobs.find(record.tenant, record.id))
+
+
+@bp.get(
+    "/jobs/<job_id>",
+    summary="Read a job",
+    responses={
+        "200": Job,
+        "304": {"description": "Not changed since the answer with this ETag"},
+        **problem_responses(problems.NOT_FOUND, problems.UNAVAILABLE),
+    },
+)
+def read_job(path: JobPath, query: WaitQuery) -> Response:
+    """Answer with the job, and its result once it has succeeded."""
+    here = services()
+    record = here.jobs.find(LOCAL_TENANT, path.job_id)
+    record = wait_for(record, min(query.wait, here.settings.max_wait_s))
+    return conditional_job_response(here.jobs, record, request.if_none_match)
+
+
+@bp.get("/jobs", summary="List jobs", responses={"200": JobList, **problem_responses(problems.UNAVAILABLE)})
+def list_jobs(query: ListQuery) -> Response:
+    """Answer with jobs, newest first, without their results."""
+    jobs = services().jobs
+    wanted = JobQuery(
+        LOCAL_TENANT, query.limit + 1, status=query.status, reference=query.reference, before_id=query.cursor
+    )
+    records = jobs.list_jobs(wanted)
+    page = records[: query.limit]
+    cursor = page[-1].id if len(records) > query.limit else None
+    listed = JobList(data=[job_model(jobs, record) for record in page], next_cursor=cursor)
+    return Response(model_json(listed), content_type="application/json")
+
+
+@bp.post(
+    "/jobs/<job_id>/cancel",
+    summary="Cancel a job",
+    responses={
+        "200": Job,
+        **problem_responses(problems.NOT_FOUND, problems.ALREADY_FINISHED, problems.UNAVAILABLE),
+    },
+)
+def cancel_job(path: JobPath) -> Response:
+    """End a job that has not ended; its photo is deleted."""
+    jobs = services().jobs
+    return job_response(jobs, jobs.cancel(LOCAL_TENANT, path.job_id))
+
+
+@bp.post(
+    "/jobs/<job_id>/retry",
+    summary="Run a failed job again",
+    responses={
+        "202": Job,
+        **problem_responses(
+            problems.NOT_FOUND,
+            problems.ALREADY_FINISHED,
+            problems.NOT_FINISHED,
+            problems.UPLOAD_GONE,
+            problems.UNAVAILABLE,
+        ),
+    },
+)
+def retry_job(path: JobPath) -> Response:
+    """Queue a failed job for another run, with its attempts anew."""
+    jobs = services().jobs
+    record = jobs.retry(LOCAL_TENANT, path.job_id)
+    return job_response(jobs, record, status=HTTPStatus.ACCEPTED, headers={"Location": job_url(record)})
+
+
+@bp.delete(
+    "/jobs/<job_id>",
+    summary="Delete a job",
+    responses={
+        "204": None,
+        **problem_responses(problems.NOT_FOUND, problems.UNAVAILABLE),
+    },
+)
+def delete_job(path: JobPath) -> Response:
+    """Delete the photo, the result and the record; they are unreadable when this is answered."""
+    services().jobs.delete(LOCAL_TENANT, path.job_id)
+    return Response(status=HTTPStatus.NO_CONTENT)
+
+
+@bp.get(
+    "/jobs/<job_id>/overlay.svg",
+    summary="Draw the mesh and the measurements",
+    responses={
+        "200": {"description": "The overlay", "content": {SVG_TYPE: {"schema": {"type": "string"}}}},
+        **problem_responses(
+            problems.NOT_FOUND, problems.NOT_FINISHED, problems.LANDMARKS_NOT_KEPT, problems.UNAVAILABLE
+        ),
+    },
+)
+def overlay(path: JobPath) -> Response:
+    """Answer with an SVG in pixels of the photo; on the photo itself if the job was made with `keep_image=true`."""
+    jobs = services().jobs
+    record = jobs.find(LOCAL_TENANT, path.job_id)
+    if not record.status.is_terminal:
+        raise NotFinished(record.id)
+    if record.status is not JobStatus.SUCCEEDED:
+        detail = f"The job was {record.status}; there is nothing to draw."
+        raise ProblemError(problems.NOT_FOUND, detail)
+    if not record.options.landmarks:
+        raise LandmarksNotKept(record.id)
+    result = orjson.loads(jobs.result_json(record))
+    svg = draw_overlay(result, _preview(record))
+    return Response(svg, content_type=SVG_TYPE, headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY})
+
+
+def _preview(record: JobRecord) -> bytes | None:
+    if not record.options.keep_image:
+        return None
+    try:
+        return services().jobs.objects.get(layout.preview_key(record.tenant, record.id))
+    except ObjectMissing as error:
+        raise JobNotFound(record.id) from error

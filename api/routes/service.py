@@ -1,0 +1,135 @@
+"""What the service says of itself: measurements, health, the page, the document of the API."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from importlib.resources import files
+from typing import Any, Final, cast
+
+import flask_openapi3_swagger
+import orjson
+from flask import Blueprint, Response, current_app, send_from_directory
+from flask_openapi3 import APIBlueprint, OpenAPI, Tag
+
+from api.context import services
+from api.presenters import model_json
+from api.problems import problem_responses
+from shared.errors import Transient
+from shared.measurements import DEFINITIONS, DEFINITIONS_VERSION
+from shared.schemas import DependencyState, Health, MeasurementCatalogue, MeasurementInfo, Readiness
+
+bp = APIBlueprint("service", __name__, abp_tags=[Tag(name="service", description="About the service itself.")])
+pages = Blueprint("pages", __name__)
+
+_PAGE_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self';"
+    " img-src 'self' data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_SWAGGER_FILES: Final = str(files(flask_openapi3_swagger) / "templates" / "swagger")
+_WEB_FILES: Final = str(files("api") / "web")
+_CATALOGUE: Final = MeasurementCatalogue(
+    version=DEFINITIONS_VERSION,
+    data=[
+        MeasurementInfo(
+            key=definition.key,
+            term=definition.term,
+            landmarks=list(definition.landmarks),
+            formula=definition.formula,
+            source=definition.source,
+            stands_for=definition.stands_for,
+            known_error=str(definition.known_error),
+            repeatability=str(definition.repeatability),
+        )
+        for definition in DEFINITIONS
+    ],
+)
+
+
+def _json(model: Any, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    return Response(model_json(model), status=status, content_type="application/json")
+
+
+@bp.get(
+    "/v1/measurements",
+    summary="What each measurement means",
+    responses={"200": MeasurementCatalogue, **problem_responses()},
+)
+def list_measurements() -> Response:
+    """Answer with the definition of every measurement: points, formula, source, what it stands for, known error."""
+    return _json(_CATALOGUE)
+
+
+@bp.get("/healthz", summary="Whether this process answers", responses={"200": Health, **problem_responses()})
+def healthz() -> Response:
+    """Answer while the process can; says nothing of the parts behind it."""
+    return _json(Health())
+
+
+@bp.get(
+    "/readyz",
+    summary="Whether a photo would be measured",
+    responses={"200": Readiness, "503": Readiness, **problem_responses()},
+)
+def readyz() -> Response:
+    """Ask Redis, storage and the workers; 503 when one of them is away."""
+    jobs = services().jobs
+    redis = _state(jobs.store.check)
+    storage = _state(jobs.objects.check)
+    worker = _state(_find_live_worker)
+    ready = redis.ok and storage.ok and worker.ok
+    answer = Readiness(status="ready" if ready else "not_ready", redis=redis, storage=storage, worker=worker)
+    return _json(answer, HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+def _find_live_worker() -> None:
+    if not services().jobs.store.live_workers():
+        message = "no worker process has said lately that it is ready"
+        raise Transient(message)
+
+
+def _state(check: Callable[[], None]) -> DependencyState:
+    began = time.perf_counter()
+    detail = None
+    try:
+        check()
+    except Transient as error:
+        detail = str(error)
+    return DependencyState(ok=detail is None, latency_ms=round((time.perf_counter() - began) * 1000, 2), detail=detail)
+
+
+@pages.get("/openapi.json")
+def openapi_document() -> Response:
+    """Answer with the OpenAPI 3.1 document, generated from the routes and models."""
+    return Response(orjson.dumps(cast("OpenAPI", current_app).api_doc), content_type="application/json")
+
+
+@pages.get("/docs")
+def docs() -> Response:
+    """Answer with the document as a page to read and try."""
+    return _page("docs.html")
+
+
+@pages.get("/")
+def page() -> Response:
+    """Answer with the page that people use in a browser."""
+    return _page("index.html")
+
+
+@pages.get("/web/<path:name>")
+def web_file(name: str) -> Response:
+    """Answer with a file of the pages."""
+    return send_from_directory(_WEB_FILES, name)
+
+
+@pages.get("/docs/swagger/<path:name>")
+def swagger_file(name: str) -> Response:
+    """Answer with a file of Swagger UI, from the package that brings it along."""
+    return send_from_directory(_SWAGGER_FILES, name)
+
+
+def _page(name: str) -> Response:
+    response = send_from_directory(_WEB_FILES, name)
+    response.headers["Content-Security-Policy"] = _PAGE_POLICY
+    return response

@@ -1,0 +1,142 @@
+"""How a photo and its options come in: a multipart form or the raw bytes; streamed, never held whole in memory."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, Any, Final, cast
+
+from flask import Request
+from pydantic import ValidationError
+from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from api.problems import (
+    PAYLOAD_TOO_LARGE,
+    UNSUPPORTED_FORMAT,
+    ProblemError,
+    invalid,
+    invalid_fields,
+)
+from shared.config import MEGABYTE, Settings
+from shared.image_formats import SNIFF_BYTES, sniff_image_format
+from shared.jobs.lifecycle import Upload
+from shared.schemas import JobOptions
+
+FILE_FIELD: Final = "image"
+FORM_OVERHEAD_BYTES: Final = MEGABYTE
+"""What a multipart form may hold beside the photo."""
+_CHUNK_BYTES: Final = 64 * 1024
+_IN_MEMORY_BYTES: Final = 512 * 1024
+_DRAIN_FACTOR: Final = 4
+"""How many times the limit is read and thrown away, so that a client that sends too much hears why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A photo and what was asked for with it."""
+
+    upload: Upload
+    options: JobOptions
+
+
+@contextmanager
+def read_submission(request: Request, settings: Settings) -> Iterator[Submission]:
+    """Read a photo and its options from a request; its temporary file lives as long as the block.
+
+    Raises
+    ------
+    ProblemError
+        400 for wrong options or no photo, 413 for too many bytes, 415 for what is no accepted image.
+    """
+    request.max_content_length = settings.max_upload_bytes + FORM_OVERHEAD_BYTES
+    try:
+        if request.mimetype == "multipart/form-data":
+            body = _form_file(request)
+            fields = [*request.args.items(multi=True), *request.form.items(multi=True)]
+        else:
+            body = _raw_file(request)
+            fields = list(request.args.items(multi=True))
+    except RequestEntityTooLarge as error:
+        _drain(request, settings)
+        raise _too_large(settings) from error
+    except ProblemError:
+        _drain(request, settings)
+        raise
+    with body:
+        options = parse_options(fields)
+        yield Submission(_checked(body, settings), options)
+
+
+def parse_options(fields: list[tuple[str, str]]) -> JobOptions:
+    """Make options of form fields and query parameters; raise `ProblemError` naming each that is wrong."""
+    given: dict[str, str] = {}
+    for name, value in fields:
+        if name in given:
+            raise invalid(name, "given more than once")
+        given[name] = value
+    try:
+        return JobOptions.model_validate(given)
+    except ValidationError as error:
+        raise invalid_fields(error) from error
+
+
+def _form_file(request: Request) -> IO[bytes]:
+    files: MultiDict[str, Any] = request.files
+    for name in files:
+        if name != FILE_FIELD:
+            raise invalid(name, f"unexpected file; the photo's field is named {FILE_FIELD!r}")
+    photos = files.getlist(FILE_FIELD)
+    if len(photos) != 1:
+        what = "more than one file" if photos else "must be a file" if FILE_FIELD in request.form else "is missing"
+        raise invalid(FILE_FIELD, f"{what}; send one photo in a multipart file field named {FILE_FIELD!r}")
+    return cast("IO[bytes]", photos[0].stream)
+
+
+def _raw_file(request: Request) -> IO[bytes]:
+    if not (request.mimetype or request.content_length):
+        raise invalid(FILE_FIELD, f"is missing; send one photo in a multipart file field named {FILE_FIELD!r}")
+    if not request.mimetype.startswith("image/"):
+        detail = (
+            f"Send the photo as multipart/form-data in the field {FILE_FIELD!r}, or as the raw body with an image/*"
+            f" content type, not as {request.mimetype or 'a body without a content type'}."
+        )
+        raise ProblemError(UNSUPPORTED_FORMAT, detail)
+    body = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115 - closed by read_submission
+    try:
+        while chunk := request.stream.read(_CHUNK_BYTES):
+            body.write(chunk)
+    except BaseException:
+        body.close()
+        raise
+    return cast("IO[bytes]", body)
+
+
+def _checked(body: IO[bytes], settings: Settings) -> Upload:
+    size = body.seek(0, 2)
+    if size == 0:
+        raise invalid(FILE_FIELD, "the file is empty")
+    if size > settings.max_upload_bytes:
+        raise _too_large(settings)
+    body.seek(0)
+    image_format = sniff_image_format(body.read(SNIFF_BYTES))
+    body.seek(0)
+    if image_format is None:
+        detail = "By its first bytes the file is none of JPEG, PNG, WebP, HEIC or AVIF, whatever its name says."
+        raise ProblemError(UNSUPPORTED_FORMAT, detail)
+    return Upload(cast("Any", body), size, f"image/{image_format}")
+
+
+def _too_large(settings: Settings) -> ProblemError:
+    limit_mb = settings.max_upload_bytes / MEGABYTE
+    return ProblemError(PAYLOAD_TOO_LARGE, f"A photo may have {limit_mb:g} MB; 12 megapixels are plenty to measure.")
+
+
+def _drain(request: Request, settings: Settings) -> None:
+    """Read on for a while: a server that closes with unread bytes resets the connection, and the answer is lost."""
+    stream = request.environ["wsgi.input"]
+    left = _DRAIN_FACTOR * settings.max_upload_bytes
+    while left > 0 and (chunk := stream.read(min(_CHUNK_BYTES, left))):
+        left -= len(chunk)

@@ -1,0 +1,125 @@
+"""Clients that wait for a result: one subscription for all of a process, a thread each, and no polling.
+
+A waiting client keeps a thread of the server. So only some of the threads may be kept at a time; the client that finds
+no place gets its answer at once and polls.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Final
+
+from shared.errors import RecordsUnavailable
+from shared.jobs.record import JobRecord
+from shared.jobs.store import FinishedFeed, JobStore
+
+_LISTEN_S: Final = 5.0
+_RECONNECT_PAUSE_S: Final = 0.5
+_LOOK_AGAIN_S: Final = 5.0
+"""A wake-up can be lost with its connection; a waiter looks for itself this often."""
+
+
+class Waiters:
+    """Holds requests until the job they wait for has ended.
+
+    Parameters
+    ----------
+    store : JobStore
+        Whose finished jobs are listened for.
+    places : int
+        How many may wait at once in this process.
+    """
+
+    def __init__(self, store: JobStore, *, places: int) -> None:
+        self._store = store
+        self._places = threading.BoundedSemaphore(places)
+        self._events: defaultdict[str, set[threading.Event]] = defaultdict(set)
+        self._lock = threading.Lock()
+        self._listening = threading.Event()
+        self._listener: threading.Thread | None = None
+
+    def wait(self, record: JobRecord, timeout_s: float, read: Callable[[], JobRecord]) -> JobRecord:
+        """Return the job once it has ended, or as it is when time is up or the house is full.
+
+        Parameters
+        ----------
+        record : JobRecord
+            The job as it is known now.
+        timeout_s : float
+            How long to wait at most.
+        read : callable
+            Reads the job anew.
+
+        Raises
+        ------
+        JobNotFound
+            If it is deleted meanwhile.
+        RecordsUnavailable
+            If the records do not answer.
+        """
+        if record.status.is_terminal or timeout_s <= 0 or not self._places.acquire(blocking=False):
+            return record
+        try:
+            return self._wait(record.id, time.monotonic() + timeout_s, read)
+        finally:
+            self._places.release()
+
+    def _wait(self, job_id: str, until_s: float, read: Callable[[], JobRecord]) -> JobRecord:
+        with self._registered(job_id) as ended:
+            self._listen(until_s)
+            # Registered first and read then, so that an end between the two is not missed.
+            record = read()
+            while not record.status.is_terminal and (left_s := until_s - time.monotonic()) > 0:
+                ended.wait(min(left_s, _LOOK_AGAIN_S))
+                ended.clear()
+                record = read()
+        return record
+
+    @contextmanager
+    def _registered(self, job_id: str) -> Iterator[threading.Event]:
+        event = threading.Event()
+        with self._lock:
+            self._events[job_id].add(event)
+        try:
+            yield event
+        finally:
+            with self._lock:
+                self._events[job_id].discard(event)
+                if not self._events[job_id]:
+                    del self._events[job_id]
+
+    def _listen(self, until_s: float) -> None:
+        """Start the one listener of this process; lazily, since threads do not survive the server's fork."""
+        with self._lock:
+            if self._listener is None:
+                self._listener = threading.Thread(target=self._run, daemon=True, name="finished-jobs")
+                self._listener.start()
+        self._listening.wait(min(_RECONNECT_PAUSE_S, max(0.0, until_s - time.monotonic())))
+
+    def _run(self) -> None:
+        while True:
+            with suppress(RecordsUnavailable):
+                feed = self._store.finished_feed()
+                self._listening.set()
+                self._pass_on(feed)
+            self._listening.clear()
+            # What was missed meanwhile, each waiter finds by reading.
+            self._wake(list(self._events))
+            time.sleep(_RECONNECT_PAUSE_S)
+
+    def _pass_on(self, feed: FinishedFeed) -> None:
+        self._wake(list(self._events))
+        while True:
+            job_id = feed.next(_LISTEN_S)
+            if job_id is not None:
+                self._wake([job_id])
+
+    def _wake(self, job_ids: list[str]) -> None:
+        with self._lock:
+            for job_id in job_ids:
+                for event in self._events.get(job_id, ()):
+                    event.set()

@@ -1,0 +1,16 @@
+"""Wires the real services, once in each process of `gunicorn -c python:api.gunicorn_conf api.wsgi:app`."""
+
+from __future__ import annotations
+
+from api.app import create_app
+from api.context import Services
+from api.waiting import Waiters
+from shared.config import Settings
+from shared.observability import configure_logging
+from shared.services import connect
+
+settings = Settings()
+configure_logging(settings)
+_jobs = connect(settings)
+_places = max(1, int(settings.api_threads * settings.max_waiting_share))
+app = create_app(Services(_jobs, Waiters(_jobs.store, places=_places), settings))

@@ -1,0 +1,112 @@
+"""Distances and extents of a face mesh in the upright image plane.
+
+Every function takes `landmarks` as `worker.vision.face_mesh` gives them: (478, 3), in pixels of the upright picture,
+x to the right, y down, z away from the camera. Depth is not used here: `px` is what the picture shows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from worker.measure.landmarks import CANONICAL_POINTS, LEFT_EYE_OUTER, MESH_POINTS, RIGHT_EYE_OUTER
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class BoundingBox(NamedTuple):
+    """An upright rectangle in the picture [px]; parts of it may lie outside the picture."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @property
+    def area(self) -> float:
+        """Width times height [px²]."""
+        return self.width * self.height
+
+
+def distance_px(landmarks: NDArray[np.float64], a: int, b: int) -> float:
+    """Measure the Euclidean distance between two points of the mesh in the upright image plane.
+
+    Parameters
+    ----------
+    landmarks : ndarray of float64, shape (478, 3)
+        The mesh [px].
+    a, b : int
+        Indices of the two points, 0 to 477.
+
+    Returns
+    -------
+    float
+        The distance [px], from x and y alone.
+
+    Raises
+    ------
+    ValueError
+        If the mesh has another shape or is not finite, or an index is outside the mesh.
+    """
+    _check_mesh(landmarks)
+    for index in (a, b):
+        if not 0 <= index < MESH_POINTS:
+            raise ValueError(f"no point {index} in a mesh of {MESH_POINTS}")
+    dx, dy = landmarks[a, :2] - landmarks[b, :2]
+    return float(np.hypot(dx, dy))
+
+
+def outer_eye_distance_px(landmarks: NDArray[np.float64]) -> float:
+    """Measure the distance between the outer corners of the eyes: the size of a face that decides how it is decoded.
+
+    Parameters
+    ----------
+    landmarks : ndarray of float64, shape (478, 3)
+        The mesh [px].
+
+    Returns
+    -------
+    float
+        The distance between points 33 and 263 in the upright image plane [px].
+
+    Raises
+    ------
+    ValueError
+        If the mesh has another shape or is not finite.
+    """
+    return distance_px(landmarks, RIGHT_EYE_OUTER, LEFT_EYE_OUTER)
+
+
+def bounding_box(landmarks: NDArray[np.float64]) -> BoundingBox:
+    """Find the smallest upright rectangle around the 468 points on the skin.
+
+    The iris points are left out: they are a second model's, and never reach the edge of a face that is one.
+
+    Parameters
+    ----------
+    landmarks : ndarray of float64, shape (478, 3)
+        The mesh [px].
+
+    Returns
+    -------
+    BoundingBox
+        x and y of the upper left corner, width and height [px].
+
+    Raises
+    ------
+    ValueError
+        If the mesh has another shape or is not finite.
+    """
+    _check_mesh(landmarks)
+    skin = landmarks[:CANONICAL_POINTS, :2]
+    (left, top), (right, bottom) = skin.min(axis=0), skin.max(axis=0)
+    return BoundingBox(x=float(left), y=float(top), width=float(right - left), height=float(bottom - top))
+
+
+def _check_mesh(landmarks: NDArray[np.float64]) -> None:
+    if landmarks.shape != (MESH_POINTS, 3):
+        raise ValueError(f"a mesh has the shape {(MESH_POINTS, 3)}, not {landmarks.shape}")
+    if not np.isfinite(landmarks).all():
+        raise ValueError("a mesh has finite coordinates only")

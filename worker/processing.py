@@ -1,0 +1,92 @@
+"""One job from claim to outcome."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+import orjson
+
+from shared.clock import Clock, system_clock
+from shared.config import Settings
+from shared.errors import Rejected, Transient
+from shared.jobs.lifecycle import JobLifecycle
+from shared.jobs.record import JobRecord
+from shared.jobs.store import Claim
+from shared.schemas import JobError, JobStatus, RetakeHint
+from shared.storage import layout
+from worker.pipeline import FaceFinder, measure_photo
+from worker.time_limit import process_ends_after
+from worker.vision.decode import DecodeLimits
+from worker.vision.preview import encode_preview
+
+logger = logging.getLogger(__name__)
+
+_DEPENDENCY_PAUSE_S: Final = 5.0
+"""How long a job waits after a dependency was away."""
+_BUG_PAUSE_S: Final = 1.0
+"""How long a job waits after an attempt at it went wrong."""
+
+
+class PhotoProcessor:
+    """What a worker process does with a doorbell's id."""
+
+    def __init__(self, jobs: JobLifecycle, finder: FaceFinder, settings: Settings, clock: Clock = system_clock) -> None:
+        self._jobs = jobs
+        self._finder = finder
+        self._clock = clock
+        self._time_limit_s = settings.photo_time_limit_s
+        self._limits = DecodeLimits(
+            max_bytes=settings.max_upload_bytes,
+            max_pixels=settings.max_image_pixels,
+            min_side_px=settings.min_image_side_px,
+        )
+
+    def process(self, job_id: str) -> None:
+        """Measure one job, if it is there to be measured.
+
+        Raises
+        ------
+        RecordsUnavailable
+            If the job could not even be claimed; the reconciler rings again.
+        """
+        claim = self._jobs.claim(job_id)
+        if claim is None:
+            return
+        try:
+            self._measure(claim)
+        except Transient as error:
+            logger.warning("%s is put off: %s", job_id, error)
+            self._give_back(claim, _DEPENDENCY_PAUSE_S, charge=False)
+        except Exception:  # the task is one of the two outer walls
+            logger.exception("attempt %d at %s went wrong", claim.record.attempts, job_id)
+            self._give_back(claim, _BUG_PAUSE_S, charge=True)
+
+    def _give_back(self, claim: Claim, retry_after_s: float, *, charge: bool) -> None:
+        try:
+            self._jobs.give_back(claim, retry_after_s=retry_after_s, charge=charge)
+        except Transient as error:
+            logger.warning("the lease must bring %s back: %s", claim.record.id, error)
+
+    def _measure(self, claim: Claim) -> None:
+        record = claim.record
+        data = self._jobs.read_upload(record)
+        if data is None:
+            return
+        try:
+            with process_ends_after(self._time_limit_s):
+                measured = measure_photo(data, record.options, self._finder, self._limits)
+                preview = encode_preview(measured.photo) if record.options.keep_image else None
+        except Rejected as rejection:
+            self._jobs.finish(self._rejected(record, rejection))
+            return
+        if preview is not None:
+            key = layout.preview_key(record.tenant, record.id)
+            self._jobs.objects.put(key, preview, content_type="image/jpeg")
+        ended = record.ended(JobStatus.SUCCEEDED, at_ms=self._clock())
+        self._jobs.finish(ended, orjson.dumps(measured.result))
+
+    def _rejected(self, record: JobRecord, rejection: Rejected) -> JobRecord:
+        hint = RetakeHint(code=rejection.code, message=rejection.retake)
+        error = JobError(code=rejection.code, message=rejection.message, retake=[hint])
+        return record.ended(JobStatus.REJECTED, at_ms=self._clock(), error=error)

@@ -1,0 +1,75 @@
+"""The upkeep process: `python -m worker.upkeep`. Runs the reconciler until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from shared.config import Settings
+from shared.errors import Transient
+from shared.jobs.reconciler import Reconciler
+from shared.observability import configure_logging
+from shared.services import connect
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Duty:
+    """Something to be done every so often."""
+
+    name: str
+    run: Callable[[], Counter[str]]
+    every_s: float
+    due_s: float = 0.0
+
+    def run_if_due(self) -> None:
+        if time.monotonic() < self.due_s:
+            return
+        try:
+            done = self.run()
+        except Transient as error:
+            logger.warning("%s is put off: %s", self.name, error)
+            return
+        if done:
+            logger.info("%s: %s", self.name, ", ".join(f"{kind} {count}" for kind, count in sorted(done.items())))
+        self.due_s = time.monotonic() + self.every_s
+
+
+def keep_up(settings: Settings, stop: threading.Event) -> None:
+    """Do every duty when it is due, until `stop` is set."""
+    reconciler = Reconciler(connect(settings))
+    duties = (
+        _Duty("round", reconciler.round, settings.reconcile_interval_s),
+        _Duty("sweep", reconciler.sweep, settings.sweep_interval_s),
+        _Duty("audit", reconciler.audit, settings.audit_interval_s),
+    )
+    while not stop.is_set():
+        for duty in duties:
+            duty.run_if_due()
+        stop.wait(settings.reconcile_interval_s)
+
+
+def main() -> None:
+    """Run until SIGTERM or SIGINT."""
+    settings = Settings()
+    configure_logging(settings)
+    stop = threading.Event()
+
+    def set_stop(*_: Any) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, set_stop)
+    signal.signal(signal.SIGINT, set_stop)
+    logger.info("upkeep is running")
+    keep_up(settings, stop)
+
+
+if __name__ == "__main__":
+    main()

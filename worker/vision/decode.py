@@ -1,0 +1,308 @@
+"""The only door to image decoding: untrusted bytes in, upright RGB pixels out, or the reason why not.
+
+The order is what protects the process: the number of bytes, the format by its first bytes, the size by its
+header, and only then pixels. One vendor decodes everything: Pillow, with pillow-heif for HEIC.
+
+What becomes of each kind of pixel is said in `worker/vision/colours.py`.
+"""
+
+from __future__ import annotations
+
+import struct
+import warnings
+import zlib
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from math import ceil
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pillow_heif
+from PIL import AvifImagePlugin, Image
+from PIL.AvifImagePlugin import AvifImageFile
+from PIL.ExifTags import Base as ExifTag
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from shared.errors import CorruptImage, ImageTooLarge, ImageTooSmall, UnsupportedFormat
+from shared.image_formats import SNIFF_BYTES, ImageFormat, sniff_image_format
+from worker.vision.colours import to_rgb
+from worker.vision.containers import missing_bytes, webp_canvas
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+    from PIL.ImageFile import ImageFile
+
+REDUCTIONS = (1, 2, 4, 8)
+"""The denominators by which libjpeg can shrink a JPEG while it decodes it."""
+
+# Worker processes share the cores among themselves; threads inside one would only make them wait.
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+pillow_heif.options.DECODE_THREADS = 1
+# Nobody looks at these, so their bytes need not be believed either.
+pillow_heif.options.THUMBNAILS = False
+pillow_heif.options.DEPTH_IMAGES = False
+pillow_heif.options.AUX_IMAGES = False
+
+
+class _Jpeg(JpegImageFile):
+    """A JPEG whose EXIF is not read while it is opened: nonsense there would make Pillow refuse the picture."""
+
+    def _read_dpi_from_exif(self) -> None:
+        pass
+
+
+# Each format has its own opener, called directly instead of through `Image.open`: no other plugin ever sees the
+# bytes, nothing is registered globally, and Pillow's own guard against large images does not warn beside ours.
+_OPENERS: dict[ImageFormat, Callable[[BytesIO], ImageFile]] = {
+    ImageFormat.JPEG: _Jpeg,
+    ImageFormat.PNG: PngImageFile,
+    ImageFormat.WEBP: WebPImageFile,
+    ImageFormat.HEIC: pillow_heif.HeifImageFile,
+    ImageFormat.AVIF: AvifImageFile,
+}
+
+# What Pillow, libavif and libheif were read and seen to raise on damaged files. MemoryError is left out on
+# purpose: that says something about the machine, so the job is tried again.
+_DECODER_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    RuntimeError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    struct.error,
+    zlib.error,
+)
+
+_ISO_BMFF = frozenset((ImageFormat.HEIC, ImageFormat.AVIF))
+
+# EXIF 2.32, tag 0x0112: how the stored picture must be turned to be upright.
+_UPRIGHT = 1
+_TRANSPOSES = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_AXES_SWAPPED = frozenset((5, 6, 7, 8))
+# Orientations after which upright x (or y) starts at the far end of the stored picture: its right or lower edge.
+_X_REVERSED = frozenset((2, 3, 6, 7))
+_Y_REVERSED = frozenset((3, 4, 7, 8))
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeLimits:
+    """What a photo may be.
+
+    Attributes
+    ----------
+    max_bytes : int
+        Bytes of the file, at most.
+    max_pixels : int
+        Width times height of the full picture, at most.
+    min_side_px : int
+        The shorter side of the full picture, at least [px].
+    """
+
+    max_bytes: int
+    max_pixels: int
+    min_side_px: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Photo:
+    """A decoded photo, upright, perhaps at reduced scale.
+
+    Attributes
+    ----------
+    pixels : ndarray of uint8, shape (h, w, 3)
+        RGB, C-contiguous, read-only, upright; `h` and `w` are the full sizes divided by `reduction`, rounded
+        up.
+    width_px, height_px : int
+        Size of the full upright photo [px].
+    reduction : int
+        How many px of the full photo one px of `pixels` is wide and high: 1, 2, 4 or 8.
+    format : ImageFormat
+        What the file was.
+    exif_orientation : int
+        The turn, 1 to 8 as EXIF counts them, that was applied to the stored pixels; 1 when the file names none
+        or nonsense. AVIF names it in the container; in HEIC the decoder has already applied it, so it is 1.
+    """
+
+    pixels: NDArray[np.uint8]
+    width_px: int
+    height_px: int
+    reduction: int
+    format: ImageFormat
+    exif_orientation: int
+
+    def to_full_px(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Move points from `pixels` to the full upright photo.
+
+        A reduced px covers a block of `reduction` full ones, and its centre is the centre of that block: that is
+        what the half px adds back. Where a side is not divisible, the stored picture's last block hangs over its
+        edge; a turn can bring that edge to the front, and everything then lies nearer to the origin by what
+        hangs over.
+
+        Parameters
+        ----------
+        points : ndarray, shape (n, 2) or (n, 3)
+            x, y and perhaps z [px of `pixels`]; x to the right, y down, (0, 0) the centre of the first px.
+
+        Returns
+        -------
+        ndarray of float64, same shape
+            The same points [px of the full photo], in the same convention; z is scaled only.
+        """
+        height, width = self.pixels.shape[:2]
+        overhang_x = width * self.reduction - self.width_px if self.exif_orientation in _X_REVERSED else 0
+        overhang_y = height * self.reduction - self.height_px if self.exif_orientation in _Y_REVERSED else 0
+        half_block = (self.reduction - 1) / 2
+        full = np.asarray(points, dtype=np.float64) * self.reduction
+        full[..., 0] += half_block - overhang_x
+        full[..., 1] += half_block - overhang_y
+        return full
+
+
+def decode_photo(
+    data: bytes, limits: DecodeLimits, *, long_side_px: int | None = None, reduction: int | None = None
+) -> Photo:
+    """Decode a photo upright, in RGB; a JPEG perhaps at reduced scale, which costs a fraction of the time.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file.
+    limits : DecodeLimits
+        What the photo may be.
+    long_side_px : int, optional
+        Decode a JPEG by the largest reduction that leaves its long side at least this long [px].
+    reduction : int, optional
+        Decode a JPEG by this one of `REDUCTIONS`, or by the largest below it that leaves each side a px.
+        Without either, and in every other format, the photo is decoded in full.
+
+    Returns
+    -------
+    Photo
+        The pixels, what they are of, and the way back to the full photo.
+
+    Raises
+    ------
+    UnsupportedFormat
+        When the first bytes are none of the accepted formats.
+    ImageTooLarge, ImageTooSmall
+        When the file or, by its header, the picture is outside the limits; nothing has been decoded then.
+    CorruptImage
+        When the file is cut short or damaged so that it cannot be decoded.
+    ValueError
+        When both `long_side_px` and `reduction` are given, or a `reduction` that is none.
+    """
+    if reduction is not None and (long_side_px is not None or reduction not in REDUCTIONS):
+        raise ValueError(f"Give either long_side_px or one of the reductions {REDUCTIONS}, not {reduction}.")
+    image_format = _accepted_format(data, limits)
+    _check_container(data, image_format, limits)
+    with _file_at_fault(image_format, data):
+        image = _OPENERS[image_format](BytesIO(data))
+    stored_size = image.size
+    _check_size(stored_size, limits)
+    applied = _reduce_on_decode(image, long_side_px, reduction)
+    with _file_at_fault(image_format, data):
+        image.load()
+        orientation = _orientation(image, image_format)
+    if applied == 1 and image.size != stored_size:  # libheif may learn the true size only while it decodes
+        stored_size = image.size
+        _check_size(stored_size, limits)
+    rgb = to_rgb(image)
+    upright = rgb.transpose(_TRANSPOSES[orientation]) if orientation in _TRANSPOSES else rgb
+    width_px, height_px = reversed(stored_size) if orientation in _AXES_SWAPPED else stored_size
+    return Photo(np.asarray(upright), width_px, height_px, applied, image_format, orientation)
+
+
+def _accepted_format(data: bytes, limits: DecodeLimits) -> ImageFormat:
+    if len(data) > limits.max_bytes:
+        raise ImageTooLarge(f"The file has {len(data):,} bytes; at most {limits.max_bytes:,} are accepted.")
+    if not data:
+        raise UnsupportedFormat("The file is empty.")
+    image_format = sniff_image_format(data[:SNIFF_BYTES])
+    if image_format is None:
+        raise UnsupportedFormat(
+            "The file does not begin as a JPEG, PNG, WebP, HEIC or AVIF does, whatever its name says."
+        )
+    return image_format
+
+
+def _check_container(data: bytes, image_format: ImageFormat, limits: DecodeLimits) -> None:
+    """Judge what the decoder would tell too late, or not at all."""
+    if image_format is ImageFormat.WEBP:
+        _check_size(webp_canvas(data), limits)
+    elif image_format in _ISO_BMFF and (missing := missing_bytes(data)):
+        raise CorruptImage(
+            f"The file is cut short: it has {len(data):,} bytes, and at least {missing:,} more belong to it."
+        )
+
+
+def _check_size(size: tuple[int, int], limits: DecodeLimits) -> None:
+    width, height = size
+    if width * height > limits.max_pixels:
+        raise ImageTooLarge(
+            f"The photo is {width:,} x {height:,} px, which is {width * height:,} pixels;"
+            f" at most {limits.max_pixels:,} are accepted."
+        )
+    if min(size) < limits.min_side_px:
+        raise ImageTooSmall(
+            f"The photo is {width:,} x {height:,} px; each side must have at least {limits.min_side_px:,} px."
+        )
+
+
+@contextmanager
+def _file_at_fault(image_format: ImageFormat, data: bytes) -> Iterator[None]:
+    """Raise what a decoder says about a file as `CorruptImage`; keep its warnings about metadata quiet."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        except Image.DecompressionBombError as exc:  # within limits set wider than what Pillow opens
+            raise ImageTooLarge("The photo has more pixels than can be decoded.") from exc
+        except _DECODER_ERRORS as exc:
+            raise CorruptImage(
+                f"The file begins as {image_format.upper()} does, but it cannot be decoded:"
+                f" its {len(data):,} bytes are damaged or not all of the file."
+            ) from exc
+
+
+def _reduce_on_decode(image: ImageFile, long_side_px: int | None, reduction: int | None) -> int:
+    """Have a JPEG decoded at reduced scale; return the reduction, 1 for every other format."""
+    if not isinstance(image, JpegImageFile):
+        return 1
+    width, height = image.size
+    possible = [step for step in REDUCTIONS if step <= min(width, height)]
+    if long_side_px is not None:
+        wanted = [step for step in possible if ceil(max(width, height) / step) >= long_side_px]
+    else:
+        wanted = [step for step in possible if step <= (reduction or 1)]
+    chosen = max(wanted, default=1)
+    image.draft(None, (width // chosen, height // chosen))
+    return chosen
+
+
+def _orientation(image: ImageFile, image_format: ImageFormat) -> int:
+    """Read how the decoded pixels must be turned to be upright; 1 when EXIF says nothing or nonsense."""
+    if image_format is ImageFormat.HEIC:
+        return _UPRIGHT  # libheif has turned the pixels, and what EXIF says does not count
+    exif = Image.Exif()
+    try:
+        exif.load(image.info.get("exif") or b"")
+        orientation = exif.get(ExifTag.Orientation)
+    except _DECODER_ERRORS:
+        return _UPRIGHT
+    return orientation if isinstance(orientation, int) and orientation in _TRANSPOSES else _UPRIGHT
