@@ -13,7 +13,8 @@ from api.routes import jobs, legacy, service
 from shared.schemas import Problem
 
 VERSION: Final = "0.1.0"
-_MAX_FORM_TEXT_BYTES: Final = 64 * 1024
+_MAX_FORM_TEXT_BYTES: Final = 512 * 1024
+"""Of all fields but the file; the parser's own buffer counts too, so it must be well above 64 KiB."""
 _MAX_FORM_PARTS: Final = 64
 
 
