@@ -10,7 +10,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from celery import Celery
-from kombu.entity import Exchange, Queue
+from kombu.entity import Queue
 from kombu.exceptions import ChannelError, KombuError, OperationalError
 
 from shared.errors import QueueUnavailable, UndeclaredQueue
@@ -52,8 +52,8 @@ def make_celery(settings: Settings) -> Celery:
         task_ignore_result=True,
         task_store_errors_even_if_ignored=False,
         result_backend=None,
-        # The anonymous exchange needs no binding kept in Redis, so a flushed broker routes as before.
-        task_queues=[Queue(name, Exchange(""), routing_key=name, durable=True) for name in QueueName],
+        # Sent to by name, past any exchange: no binding is looked up in Redis, so a flushed broker routes as before.
+        task_queues=[Queue(name.value) for name in QueueName],
         task_create_missing_queues=False,
         task_default_queue=QueueName.INTERACTIVE,
         # Early: the record's lease, not the broker, brings a photo back.
@@ -95,8 +95,8 @@ class CeleryDoorbell:
     def depth(self, queue: QueueName) -> int:
         """Return how many messages wait at the broker."""
         try:
-            with self._app.pool.acquire(block=True) as connection, connection.channel() as channel:
-                declared: Any = channel.queue_declare(queue.value, passive=True)
+            with self._app.pool.acquire(block=True) as connection:
+                declared: Any = connection.default_channel.queue_declare(queue.value, passive=True)
         except ChannelError:  # a queue that nothing was sent to yet
             return 0
         except (KombuError, OperationalError, OSError) as error:

@@ -17,7 +17,7 @@ from shared.jobs.reconciler import Reconciler
 from shared.observability import configure_logging
 from shared.services import connect
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("worker.upkeep")  # also when it is run as a program
 
 
 @dataclass(slots=True)

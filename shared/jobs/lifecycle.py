@@ -244,7 +244,12 @@ class JobLifecycle:
         self.find(tenant, job_id)
         self.objects.put(layout.tombstone_key(tenant, job_id), b"")
         self.store.drop(job_id, tenant)
-        self.clean(Cleanup(CleanupKind.EVERYTHING, tenant, job_id))
+        try:
+            # Not noted as cleaned: the upkeep does it once more when every lease has run out, in case a worker wrote
+            # its outcome after this and was killed before it saw the tombstone.
+            self.archive.purge(tenant, job_id)
+        except Transient as error:
+            logger.warning("purging %s is put off: %s", job_id, error)
 
     # Paying debts to storage
 

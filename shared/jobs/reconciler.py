@@ -24,8 +24,6 @@ logger = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 500
 """Jobs handled of a kind in one round, so that no kind starves another."""
-_CLEANUP_GRACE_S: Final = 60.0
-"""How long whoever made a debt to storage has to pay it."""
 _TOMBSTONE_EXTRA_S: Final = 86_400.0
 """How much longer than the job itself a tombstone is kept."""
 
@@ -171,7 +169,8 @@ class Reconciler:
 
     def _pay_debts(self) -> int:
         """Delete what those who were to delete it did not come to."""
-        due = self._store.due_cleanups(_AT_ONCE, grace_s=_CLEANUP_GRACE_S)
+        grace_s = self._settings.lease_s + self._settings.photo_time_limit_s
+        due = self._store.due_cleanups(_AT_ONCE, grace_s=grace_s)
         for cleanup in due:
             self._jobs.clean(cleanup)
         return len(due)

@@ -26,9 +26,9 @@ PROJECT = Path(__file__).parents[2]
     [
         pytest.param(files.empty(), UnsupportedFormat, "empty", id="empty"),
         pytest.param(files.plain_text(), UnsupportedFormat, "JPEG, PNG, WebP, HEIC or AVIF", id="text"),
-        pytest.param(files.html(), UnsupportedFormat, "whatever its name says", id="html"),
-        pytest.param(files.encoded(SMALL, "GIF"), UnsupportedFormat, "", id="gif"),
-        pytest.param(files.encoded(SMALL, "TIFF"), UnsupportedFormat, "", id="tiff"),
+        pytest.param(files.html(), UnsupportedFormat, "By its first bytes", id="html"),
+        pytest.param(files.encoded(SMALL, "GIF"), UnsupportedFormat, None, id="gif"),
+        pytest.param(files.encoded(SMALL, "TIFF"), UnsupportedFormat, None, id="tiff"),
         pytest.param(files.encoded(SMALL, "JPEG")[:3], CorruptImage, "its 3 bytes", id="signature alone"),
         pytest.param(files.one_px_png(), ImageTooSmall, "1 x 1 px.* at least 64 px", id="1 x 1"),
         pytest.param(
@@ -54,13 +54,13 @@ PROJECT = Path(__file__).parents[2]
             id="absurd avif",
         ),
         pytest.param(
-            files.claiming_size(files.encoded(SMALL, "AVIF"), 2**31, 2**31), CorruptImage, "", id="overflowing avif"
+            files.claiming_size(files.encoded(SMALL, "AVIF"), 2**31, 2**31), CorruptImage, None, id="overflowing avif"
         ),
-        pytest.param(files.claiming_size(files.encoded(SMALL, "HEIC"), 100, 100), CorruptImage, "", id="lying heic"),
-        pytest.param(files.png_with_text_bomb(), CorruptImage, "", id="text bomb"),
+        pytest.param(files.claiming_size(files.encoded(SMALL, "HEIC"), 100, 100), CorruptImage, None, id="lying heic"),
+        pytest.param(files.png_with_text_bomb(), CorruptImage, None, id="text bomb"),
     ],
 )
-def test_each_bad_file_has_its_own_rejection(data: bytes, error: type[Rejected], message: str) -> None:
+def test_each_bad_file_has_its_own_rejection(data: bytes, error: type[Rejected], message: str | None) -> None:
     with pytest.raises(error, match=message):
         decode_photo(data, LIMITS)
 
@@ -70,7 +70,7 @@ def test_of_a_polyglot_only_the_picture_is_seen(data: bytes) -> None:
     photo = decode_photo(data, LIMITS)
 
     assert photo.format is ImageFormat.JPEG
-    assert tuple(photo.pixels[10, 10]) == pytest.approx(files.RED, abs=6)
+    assert photo.pixels[10, 10].tolist() == pytest.approx(list(files.RED), abs=6)
 
 
 @pytest.mark.parametrize(("width", "accepted"), [(1000, True), (1001, False)])
@@ -111,6 +111,19 @@ def test_a_tiled_heic_cut_short_is_not_passed_off_with_blank_tiles(keep: float) 
 
 def test_what_follows_the_boxes_of_a_heic_does_not_matter() -> None:
     assert decode_photo(files.encoded(SMALL, "HEIC") + b"trailer" * 9, LIMITS).width_px == 72
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(files.with_scrambled_pixels(files.encoded(SMALL, "AVIF")), id="avif pixels"),
+        pytest.param(files.with_scrambled_pixels(files.encoded(SMALL, "HEIC")), id="heic pixels"),
+        pytest.param(files.timeless_avif(), id="avif without a clock"),
+    ],
+)
+def test_damage_that_decoders_report_in_their_own_ways_is_all_called_corrupt(data: bytes) -> None:
+    with pytest.raises(CorruptImage):
+        decode_photo(data, LIMITS)
 
 
 # Nothing but a rejection leaves the decoder
@@ -166,33 +179,36 @@ def test_a_damaged_file_is_decoded_or_rejected(
     data = changed(HONEST[name], changes)
     try:
         photo = decode_photo(data, limits, long_side_px=long_side_px)
-    except Rejected as rejection:
-        assert rejection.message
-    else:
-        assert photo.pixels.shape == (
-            -(-photo.height_px // photo.reduction),
-            -(-photo.width_px // photo.reduction),
-            3,
-        )
+    except Rejected:
+        return
+    height, width = -(-photo.height_px // photo.reduction), -(-photo.width_px // photo.reduction)
+    assert photo.pixels.shape == (height, width, 3)
 
 
 # What a bomb costs, measured in a process of its own because a peak never comes down again
 
 MEASURE = """
-import resource, sys
+import re, resource, sys
+from pathlib import Path
 from shared.errors import ImageTooLarge
 from tests.files import bomb_png
 from worker.vision.decode import DecodeLimits, decode_photo
 
+def peak():
+    status = Path("/proc/self/status")  # where there is none, a child's ru_maxrss does not start at its parent's
+    if status.exists():
+        return int(re.search(r"VmHWM:\\s+(\\d+)", status.read_text()).group(1))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
 data = bomb_png(int(sys.argv[1]))
 decode_photo(bomb_png(64), DecodeLimits(10**9, 10**9, 1))
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
 try:
     decode_photo(data, DecodeLimits(10**9, int(sys.argv[2]), 1))
-    print("decoded", end=" ")
+    outcome = "decoded"
 except ImageTooLarge:
-    print("refused", end=" ")
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    outcome = "refused"
+print(outcome, peak() - before)
 """
 
 
@@ -204,11 +220,9 @@ def peak_growth(side_px: int, max_pixels: int) -> tuple[str, int]:
     return outcome, int(growth)
 
 
-def test_a_bomb_costs_a_hundredth_of_the_memory_of_what_it_unpacks_to() -> None:
-    small, pixels_of_small = peak_growth(3_000, 9_000_000), 9_000_000
-    bomb = peak_growth(12_000, 50_000_000)
+def test_a_bomb_costs_a_hundredth_of_the_memory_that_unpacking_it_would() -> None:
+    how_one_ended, growth_of_one = peak_growth(3_000, 9_000_000)
+    how_the_bomb_ended, growth_of_the_bomb = peak_growth(12_000, 50_000_000)
 
-    assert small[0] == "decoded"
-    assert bomb[0] == "refused"
-    bomb_if_decoded = small[1] * 144_000_000 / pixels_of_small
-    assert bomb[1] < bomb_if_decoded / 100
+    assert (how_one_ended, how_the_bomb_ended) == ("decoded", "refused")
+    assert growth_of_the_bomb < growth_of_one * (12_000 / 3_000) ** 2 / 100

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import struct
 import warnings
-import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -66,7 +65,7 @@ _OPENERS: dict[ImageFormat, Callable[[BytesIO], ImageFile]] = {
     ImageFormat.AVIF: AvifImageFile,
 }
 
-# What Pillow, libavif and libheif were read and seen to raise on damaged files. MemoryError is left out on
+# What Pillow, libavif and libheif were read or seen to raise on damaged files. MemoryError is left out on
 # purpose: that says something about the machine, so the job is tried again.
 _DECODER_ERRORS = (
     OSError,
@@ -78,13 +77,9 @@ _DECODER_ERRORS = (
     TypeError,
     ArithmeticError,
     struct.error,
-    zlib.error,
 )
 
-_ISO_BMFF = frozenset((ImageFormat.HEIC, ImageFormat.AVIF))
-
-# EXIF 2.32, tag 0x0112: how the stored picture must be turned to be upright.
-_UPRIGHT = 1
+_UPRIGHT = 1  # EXIF 2.32, tag 0x0112: how the stored picture must be turned to be upright
 _TRANSPOSES = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -126,8 +121,7 @@ class Photo:
     Attributes
     ----------
     pixels : ndarray of uint8, shape (h, w, 3)
-        RGB, C-contiguous, read-only, upright; `h` and `w` are the full sizes divided by `reduction`, rounded
-        up.
+        RGB, C-contiguous, read-only, upright; `h` and `w` are the full sizes over `reduction`, rounded up.
     width_px, height_px : int
         Size of the full upright photo [px].
     reduction : int
@@ -149,10 +143,9 @@ class Photo:
     def to_full_px(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """Move points from `pixels` to the full upright photo.
 
-        A reduced px covers a block of `reduction` full ones, and its centre is the centre of that block: that is
-        what the half px adds back. Where a side is not divisible, the stored picture's last block hangs over its
-        edge; a turn can bring that edge to the front, and everything then lies nearer to the origin by what
-        hangs over.
+        A reduced px stands for a block of `reduction` full ones and has its centre, hence half a px. Where a side
+        is not divisible, the stored picture's last block hangs over its edge; a turn can bring that edge to the
+        front, and everything then lies nearer to the origin by what hangs over.
 
         Parameters
         ----------
@@ -219,8 +212,8 @@ def decode_photo(
     with _file_at_fault(image_format, data):
         image.load()
         orientation = _orientation(image, image_format)
-    if applied == 1 and image.size != stored_size:  # libheif may learn the true size only while it decodes
-        stored_size = image.size
+    if applied == 1:
+        stored_size = image.size  # libheif may learn the true size only while it decodes
         _check_size(stored_size, limits)
     rgb = to_rgb(image)
     upright = rgb.transpose(_TRANSPOSES[orientation]) if orientation in _TRANSPOSES else rgb
@@ -235,9 +228,7 @@ def _accepted_format(data: bytes, limits: DecodeLimits) -> ImageFormat:
         raise UnsupportedFormat("The file is empty.")
     image_format = sniff_image_format(data[:SNIFF_BYTES])
     if image_format is None:
-        raise UnsupportedFormat(
-            "The file does not begin as a JPEG, PNG, WebP, HEIC or AVIF does, whatever its name says."
-        )
+        raise UnsupportedFormat("By its first bytes the file is no JPEG, PNG, WebP, HEIC or AVIF.")
     return image_format
 
 
@@ -245,7 +236,7 @@ def _check_container(data: bytes, image_format: ImageFormat, limits: DecodeLimit
     """Judge what the decoder would tell too late, or not at all."""
     if image_format is ImageFormat.WEBP:
         _check_size(webp_canvas(data), limits)
-    elif image_format in _ISO_BMFF and (missing := missing_bytes(data)):
+    elif image_format in {ImageFormat.HEIC, ImageFormat.AVIF} and (missing := missing_bytes(data)):
         raise CorruptImage(
             f"The file is cut short: it has {len(data):,} bytes, and at least {missing:,} more belong to it."
         )

@@ -1,0 +1,13 @@
+from dataclasses import dataclass
+from typing import Callable
+import pytest
+from tests.core import Core
+
+@dataclass
+class AnyCore:
+    make: Callable[[], Core]
+    examples: int
+
+@pytest.fixture
+def any_core():
+    return AnyCore(Core, 300)

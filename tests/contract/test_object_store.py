@@ -1,0 +1,114 @@
+"""What every object store must do; the memory one and a real S3 server pass the same tests."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from shared.errors import ObjectMissing
+from shared.storage.base import ObjectStore
+
+
+@pytest.fixture
+def key(request: pytest.FixtureRequest) -> Callable[[str], str]:
+    """Keys of this test alone: the real store is shared and kept."""
+    prefix = f"contract/{request.node.name}/"
+    return lambda name: prefix + name
+
+
+def test_bytes_and_files_come_back(objects: ObjectStore, key: Callable[[str], str]) -> None:
+    objects.put(key("bytes"), b"\x00\xff" * 100_000)
+    objects.put(key("file"), io.BytesIO(b"abc" * 1_000_000), content_type="image/jpeg")
+    assert objects.get(key("bytes")) == b"\x00\xff" * 100_000
+    assert objects.get(key("file")) == b"abc" * 1_000_000
+
+
+def test_an_empty_object_is_an_object(objects: ObjectStore, key: Callable[[str], str]) -> None:
+    objects.put(key("empty"), b"")
+    assert objects.exists(key("empty"))
+    assert objects.get(key("empty")) == b""
+    assert objects.get(key("empty"), first_bytes=10) == b""
+
+
+def test_a_file_is_read_from_where_it_stands(objects: ObjectStore, key: Callable[[str], str]) -> None:
+    body = io.BytesIO(b"skipped and kept")
+    body.seek(12)
+    objects.put(key("tail"), body)
+    assert objects.get(key("tail")) == b"kept"
+
+
+def test_putting_again_replaces(objects: ObjectStore, key: Callable[[str], str]) -> None:
+    objects.put(key("twice"), b"one")
+    objects.put(key("twice"), b"two")
+    assert objects.get(key("twice")) == b"two"
+
+
+def test_the_first_bytes(objects: ObjectStore, key: Callable[[str], str]) -> None:
+    objects.put(key("long"), b"0123456789")
+    assert objects.get(key("long"), first_bytes=4) == b"0123"
+    assert objects.get(key("long"), first_bytes=4096) == b"0123456789"
+
+
+def test_what_is_not_there(objects: ObjectStore, key: Callable[[str], str]) -> None:
+    assert not objects.exists(key("nothing"))
+    with pytest.raises(ObjectMissing):
+        objects.get(key("nothing"))
+    with pytest.raises(ObjectMissing):
+        objects.get(key("nothing"), first_bytes=4)
+    objects.delete(key("nothing"))
+
+
+def test_deleting(objects: ObjectStore, key: Callable[[str], str]) -> None:
+    objects.put(key("gone"), b"x")
+    objects.delete(key("gone"))
+    assert not objects.exists(key("gone"))
+    assert objects.put_if_absent(key("gone"), b"again")
+
+
+def test_the_first_writer_wins_even_with_the_same_bytes(objects: ObjectStore, key: Callable[[str], str]) -> None:
+    assert objects.put_if_absent(key("once"), b"one")
+    assert not objects.put_if_absent(key("once"), b"one")
+    assert not objects.put_if_absent(key("once"), b"two")
+    assert objects.get(key("once")) == b"one"
+
+
+def test_one_of_many_writers_wins(objects: ObjectStore, key: Callable[[str], str]) -> None:
+    for race in range(5):
+        won: list[int] = []
+        start = threading.Barrier(8)
+
+        def write(
+            number: int, target: str = key(f"race-{race}"), start: threading.Barrier = start, won: list[int] = won
+        ) -> None:
+            start.wait()
+            if objects.put_if_absent(target, str(number).encode()):
+                won.append(number)
+
+        threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert [str(number).encode() for number in won] == [objects.get(key(f"race-{race}"))]
+
+
+def test_listing_is_by_prefix_in_order_with_sizes(objects: ObjectStore, key: Callable[[str], str]) -> None:
+    for name, body in (("b/2", b"22"), ("a/1", b"1"), ("b/1", b""), ("bb", b"333")):
+        objects.put(key(name), body)
+    assert [(found.key, found.size_bytes) for found in objects.list(key("b/"))] == [(key("b/1"), 0), (key("b/2"), 2)]
+    assert [found.key for found in objects.list(key(""))] == [key(name) for name in ("a/1", "b/1", "b/2", "bb")]
+    assert list(objects.list(key("nobody/"))) == []
+
+
+def test_listing_more_than_a_page(objects: ObjectStore, key: Callable[[str], str]) -> None:
+    names = [key(f"many/{number:04d}") for number in range(1005)]
+    for name in names:
+        objects.put(name, b"x")
+    assert [found.key for found in objects.list(key("many/"))] == names
+
+
+def test_the_store_answers(objects: ObjectStore) -> None:
+    objects.check()

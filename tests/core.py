@@ -1,0 +1,73 @@
+"""The core over memory adapters, with a clock that tests move; and a worker that measures by saying so."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from shared.config import Settings
+from shared.jobs.lifecycle import JobLifecycle, Upload
+from shared.jobs.memory_store import MemoryJobStore
+from shared.jobs.reconciler import Reconciler
+from shared.jobs.record import JobRecord
+from shared.jobs.store import JobStore
+from shared.names import LOCAL_TENANT, QueueName
+from shared.queue import MemoryDoorbell
+from shared.schemas import JobOptions, JobStatus
+from shared.storage.memory import MemoryObjectStore
+from tests.clock import FakeClock
+
+PHOTO = b"\xff\xd8\xff photo"
+
+
+@dataclass
+class Core:
+    clock: FakeClock = field(default_factory=FakeClock)
+    settings: Settings = field(default_factory=Settings)
+    objects: MemoryObjectStore = field(default_factory=MemoryObjectStore)
+    doorbell: MemoryDoorbell = field(default_factory=MemoryDoorbell)
+    make_store: Callable[[FakeClock], JobStore] = MemoryJobStore
+
+    def __post_init__(self) -> None:
+        self.store = self.make_store(self.clock)
+        self.jobs = JobLifecycle(self.store, self.objects, self.doorbell, self.settings, self.clock)
+        self.reconciler = Reconciler(self.jobs)
+
+    def accept(self, options: JobOptions | None = None) -> JobRecord:
+        upload = Upload(io.BytesIO(PHOTO), len(PHOTO), "image/jpeg")
+        return self.jobs.accept(LOCAL_TENANT, upload, options or JobOptions(), QueueName.INTERACTIVE)
+
+    def find(self, job_id: str) -> JobRecord:
+        return self.jobs.find(LOCAL_TENANT, job_id)
+
+    def work(self, status: JobStatus = JobStatus.SUCCEEDED) -> JobRecord | None:
+        """Take one doorbell and bring its job to an end, as a worker does."""
+        job_id = self.doorbell.take(QueueName.INTERACTIVE)
+        claim = self.jobs.claim(job_id) if job_id else None
+        if claim is None or self.jobs.read_upload(claim.record) is None:
+            return None
+        return self.jobs.finish(claim.record.ended(status, at_ms=self.clock()), b'{"faces":[]}')
+
+    def settle_down(self, rounds: int = 12) -> None:
+        """Let time pass, with a reconciler and a healthy worker, until nothing is open any more."""
+        for _ in range(rounds):
+            self.reconciler.round()
+            self.reconciler.sweep()
+            while self.doorbell.depth(QueueName.INTERACTIVE):
+                self.work()
+            self.clock.advance(self.settings.lease_s)
+        self.reconciler.audit()
+
+    def lose_records(self) -> None:
+        """Lose what Redis holds: records and messages."""
+        assert isinstance(self.store, MemoryJobStore)
+        self.store.forget_everything()
+        self.doorbell.rung.clear()
+
+    def set_records_away(self, away: bool) -> None:
+        assert isinstance(self.store, MemoryJobStore)
+        self.store.away = away
+
+    def keys(self, prefix: str = "") -> list[str]:
+        return [found.key for found in self.objects.list(prefix)]

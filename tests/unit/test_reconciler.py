@@ -1,0 +1,162 @@
+"""The reconciler: whatever was lost, every accepted photo ends, once."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.jobs.store import JobQuery
+from shared.names import LOCAL_TENANT, QueueName
+from shared.schemas import JobOptions, JobStatus
+from shared.storage import layout
+from tests.core import Core
+
+DAY_S = 86_400.0
+
+
+def test_a_lost_message_is_rung_again(core: Core) -> None:
+    record = core.accept()
+    core.doorbell.rung.clear()
+    assert core.reconciler.round()["rung"] == 0
+    core.clock.advance(core.settings.doorbell_grace_s)
+    assert core.reconciler.round()["rung"] == 1
+    core.work()
+    assert core.find(record.id).status is JobStatus.SUCCEEDED
+
+
+def test_messages_that_still_wait_are_not_sent_again(core: Core) -> None:
+    for _ in range(20):
+        core.accept()
+    for _ in range(10):
+        core.clock.advance(core.settings.doorbell_grace_s)
+        core.reconciler.round()
+    assert core.doorbell.depth(QueueName.INTERACTIVE) == 20
+
+
+def test_only_as_many_are_rung_as_are_lacking(core: Core) -> None:
+    for _ in range(20):
+        core.accept()
+    for _ in range(7):
+        core.doorbell.take(QueueName.INTERACTIVE)
+    core.clock.advance(core.settings.doorbell_grace_s)
+    assert core.reconciler.round()["rung"] == 7
+    assert core.doorbell.depth(QueueName.INTERACTIVE) == 20
+
+
+def test_a_killed_workers_photo_goes_to_another(core: Core) -> None:
+    record = core.accept()
+    core.jobs.claim(str(core.doorbell.take(QueueName.INTERACTIVE)))
+    core.reconciler.round()
+    assert core.doorbell.depth(QueueName.INTERACTIVE) == 0
+    core.clock.advance(core.settings.lease_s)
+    core.reconciler.round()
+    assert core.find(record.id).status is JobStatus.RUNNING  # a lease that runs out is not visible
+    core.work()
+    ended = core.find(record.id)
+    assert (ended.status, ended.attempts) == (JobStatus.SUCCEEDED, 2)
+
+
+def test_a_poison_photo_ends_as_failed_after_three_attempts(core: Core) -> None:
+    record = core.accept()
+    attempts = 0
+    for _ in range(20):
+        job_id = core.doorbell.take(QueueName.INTERACTIVE)
+        attempts += job_id is not None and core.jobs.claim(job_id) is not None
+        core.clock.advance(core.settings.lease_s)
+        core.reconciler.round()
+    assert attempts == 3
+    assert core.find(record.id).status is JobStatus.FAILED
+
+
+def test_an_outcome_whose_record_never_heard_of_it_is_adopted(core: Core) -> None:
+    record = core.accept()
+    claim = core.jobs.claim(record.id)
+    assert claim is not None
+    core.jobs.archive.write_outcome(claim.record.ended(JobStatus.SUCCEEDED, at_ms=core.clock()), b"{}")
+    core.clock.advance(core.settings.lease_s)
+    core.reconciler.round()
+    assert core.find(record.id).status is JobStatus.SUCCEEDED
+    assert layout.upload_key(LOCAL_TENANT, record.id) not in core.keys()
+
+
+def test_an_upload_whose_record_was_never_written_is_measured(core: Core) -> None:
+    record = core.accept(JobOptions(reference="kept", max_faces=2))
+    core.lose_records()
+    core.store.end_rebuild(core.store.begin_rebuild())  # the records count as complete: only the API died
+    assert core.reconciler.sweep()["restored"] == 1
+    core.work()
+    found = core.find(record.id)
+    assert found.status is JobStatus.SUCCEEDED
+    assert found.options == JobOptions(reference="kept", max_faces=2)
+
+
+@pytest.mark.parametrize("status", [status for status in JobStatus if status.is_terminal])
+def test_records_come_back_from_storage_as_they_were(core: Core, status: JobStatus) -> None:
+    record = core.accept(JobOptions(reference="r"))
+    if status is JobStatus.CANCELLED:
+        core.jobs.cancel(LOCAL_TENANT, record.id)
+    else:
+        core.work(status)
+    before = core.store.get(record.id)
+    core.lose_records()
+    core.reconciler.round()
+    assert core.store.get(record.id) == before
+
+
+def test_a_loss_during_the_rebuild_starts_it_anew(core: Core) -> None:
+    records = [core.accept() for _ in range(3)]
+    core.lose_records()
+    survey = core.jobs.archive.survey()
+    token = core.store.begin_rebuild()
+    next(survey)
+    core.lose_records()
+    assert not core.store.end_rebuild(token)
+    core.reconciler.round()
+    assert len(core.jobs.list_jobs(JobQuery(LOCAL_TENANT, 10))) == len(records)
+
+
+def test_leftovers_of_a_worker_killed_before_it_deleted_the_upload(core: Core) -> None:
+    record = core.accept()
+    core.work()
+    core.objects.put(layout.upload_key(LOCAL_TENANT, record.id), b"left")
+    core.lose_records()
+    core.reconciler.round()
+    assert layout.upload_key(LOCAL_TENANT, record.id) not in core.keys()
+    core.objects.put(layout.upload_key(LOCAL_TENANT, record.id), b"left")
+    assert core.reconciler.audit() == {"uploads_deleted": 1}
+    assert layout.upload_key(LOCAL_TENANT, record.id) not in core.keys()
+
+
+def test_jobs_and_their_objects_expire_and_tombstones_after_them(core: Core) -> None:
+    kept, deleted = core.accept(JobOptions(keep_image=True, reference="r")), core.accept()
+    core.work()
+    core.work()
+    core.jobs.delete(LOCAL_TENANT, deleted.id)
+    core.clock.now_ms = kept.expires_ms
+    core.reconciler.round()
+    assert core.keys() == [layout.tombstone_key(LOCAL_TENANT, deleted.id)]
+    core.clock.advance(DAY_S / 2)
+    core.reconciler.audit()
+    assert core.keys() == [layout.tombstone_key(LOCAL_TENANT, deleted.id)]
+    core.clock.advance(DAY_S)
+    core.reconciler.audit()
+    assert core.keys() == []
+
+
+def test_a_damaged_outcome_does_not_stop_the_others(core: Core) -> None:
+    damaged, sound = core.accept(), core.accept()
+    core.work()
+    core.work()
+    core.objects.put(layout.outcome_key(LOCAL_TENANT, damaged.id, 1), b"not what this service writes")
+    core.lose_records()
+    assert core.reconciler.rebuild()["unreadable"] == 1
+    assert core.find(sound.id).status is JobStatus.SUCCEEDED
+
+
+def test_an_audit_of_a_healthy_service_finds_nothing(core: Core) -> None:
+    core.accept(JobOptions(keep_image=True))
+    core.accept()
+    core.work()
+    core.jobs.delete(LOCAL_TENANT, core.accept().id)
+    core.reconciler.round()
+    assert core.reconciler.audit() == {}
+    assert core.reconciler.sweep() == {}
