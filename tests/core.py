@@ -6,6 +6,8 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from typing import Any
+
 from shared.config import Settings
 from shared.jobs.lifecycle import JobLifecycle, Upload
 from shared.jobs.memory_store import MemoryJobStore
@@ -23,11 +25,11 @@ PHOTO = b"\xff\xd8\xff photo"
 
 @dataclass
 class Core:
-    clock: FakeClock = field(default_factory=FakeClock)
+    clock: Any = field(default_factory=FakeClock)
     settings: Settings = field(default_factory=Settings)
     objects: MemoryObjectStore = field(default_factory=MemoryObjectStore)
     doorbell: MemoryDoorbell = field(default_factory=MemoryDoorbell)
-    make_store: Callable[[FakeClock], JobStore] = MemoryJobStore
+    make_store: Callable[[Any], JobStore] = MemoryJobStore
 
     def __post_init__(self) -> None:
         self.store = self.make_store(self.clock)

@@ -3,10 +3,12 @@ from typing import Callable
 import pytest
 from tests.core import Core
 
+
 @dataclass
 class AnyCore:
     make: Callable[[], Core]
     examples: int
+
 
 @pytest.fixture
 def any_core():
