@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
-
 from typing import Any
 
 from shared.config import Settings
@@ -71,5 +70,5 @@ class Core:
         assert isinstance(self.store, MemoryJobStore)
         self.store.away = away
 
-    def keys(self, prefix: str = "") -> list[str]:
+    def stored(self, prefix: str = "") -> list[str]:
         return [found.key for found in self.objects.list(prefix)]

@@ -1,6 +1,8 @@
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
+
 import pytest
+
 from tests.core import Core
 
 

@@ -36,8 +36,8 @@ RESULT = orjson.dumps(
 )
 
 
-def form(body: bytes = JPEG, **fields: str) -> dict[str, Any]:
-    return {"image": (io.BytesIO(body), "photo.jpg"), **fields}
+def form(**fields: str) -> dict[str, Any]:
+    return {"image": (io.BytesIO(JPEG), "photo.jpg"), **fields}
 
 
 def large_form(body: bytes) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def test_wrong_options_are_named(api: FlaskClient, live_core: Core, fields: dict
     ):
         body = problem(response, 400, "invalid_request")
         assert [entry["field"] for entry in body["errors"]] == [field]
-    assert live_core.keys() == []
+    assert live_core.stored() == []
 
 
 def test_an_option_given_twice_is_no_option(api: FlaskClient) -> None:
@@ -151,7 +151,7 @@ def test_an_option_given_twice_is_no_option(api: FlaskClient) -> None:
 )
 def test_requests_without_one_photo(api: FlaskClient, live_core: Core, data: Any, content_type: str | None) -> None:
     problem(api.post("/v1/jobs", data=data, content_type=content_type), 400, "invalid_request")
-    assert live_core.keys() == []
+    assert live_core.stored() == []
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_requests_without_one_photo(api: FlaskClient, live_core: Core, data: Any
 )
 def test_what_is_no_accepted_image(api: FlaskClient, live_core: Core, data: bytes, content_type: str) -> None:
     problem(api.post("/v1/jobs", data=data, content_type=content_type), 415, "unsupported_format")
-    assert live_core.keys() == []
+    assert live_core.stored() == []
 
 
 @pytest.mark.parametrize("as_form", [True, False])
@@ -178,7 +178,7 @@ def test_too_many_bytes(api: FlaskClient, live_core: Core, as_form: bool, too_ma
     else:
         response = api.post("/v1/jobs", data=body, content_type="image/jpeg")
     problem(response, 413, "payload_too_large")
-    assert live_core.keys() == []
+    assert live_core.stored() == []
 
 
 def test_as_many_bytes_as_are_allowed(api: FlaskClient) -> None:
@@ -379,7 +379,7 @@ def test_parts_that_are_away(api: FlaskClient, live_core: Core) -> None:
     live_core.objects.away = True
     problem(submit(api), 503, "unavailable")
     live_core.objects.away = False
-    assert [key for key in live_core.keys() if key.startswith("uploads/")] == [f"uploads/local/{location[9:]}"]
+    assert [key for key in live_core.stored() if key.startswith("uploads/")] == [f"uploads/local/{location[9:]}"]
 
 
 def test_lists_wait_for_the_rebuild_and_jobs_do_not(api: FlaskClient, live_core: Core) -> None:

@@ -39,7 +39,7 @@ def test_an_accepted_photo_is_stored_recorded_and_rung_for(core: Core) -> None:
 def test_options_are_kept_only_when_there_is_something_to_keep(core: Core) -> None:
     core.accept()
     record = core.accept(JobOptions(reference="r"))
-    assert core.keys(layout.OPTIONS) == [layout.options_key(LOCAL_TENANT, record.id)]
+    assert core.stored(layout.OPTIONS) == [layout.options_key(LOCAL_TENANT, record.id)]
 
 
 def test_without_storage_nothing_is_accepted(core: Core) -> None:
@@ -47,7 +47,7 @@ def test_without_storage_nothing_is_accepted(core: Core) -> None:
     with pytest.raises(StorageUnavailable):
         core.accept()
     core.objects.away = False
-    assert core.keys() == []
+    assert core.stored() == []
     assert not core.doorbell.rung[QueueName.INTERACTIVE]
 
 
@@ -55,7 +55,7 @@ def test_without_records_nothing_is_accepted_and_nothing_stays(core: Core) -> No
     core.set_records_away(True)
     with pytest.raises(RecordsUnavailable):
         core.accept(JobOptions(reference="r"))
-    assert core.keys() == []
+    assert core.stored() == []
 
 
 def test_without_the_doorbell_the_photo_is_accepted_all_the_same(core: Core) -> None:
@@ -69,14 +69,14 @@ def test_without_the_doorbell_the_photo_is_accepted_all_the_same(core: Core) -> 
 def test_the_upload_goes_once_the_outcome_is_written(core: Core) -> None:
     record = core.accept()
     core.work()
-    assert core.keys() == [layout.outcome_key(LOCAL_TENANT, record.id, 1)]
+    assert core.stored() == [layout.outcome_key(LOCAL_TENANT, record.id, 1)]
     assert core.jobs.result_json(core.find(record.id)) == b'{"faces":[]}'
 
 
 def test_a_kept_upload_stays(core: Core) -> None:
     record = core.accept(JobOptions(keep_image=True))
     core.work()
-    assert layout.upload_key(LOCAL_TENANT, record.id) in core.keys()
+    assert layout.upload_key(LOCAL_TENANT, record.id) in core.stored()
 
 
 def test_the_second_worker_adopts_what_the_first_wrote(core: Core) -> None:
@@ -125,7 +125,7 @@ def test_cancelling_a_queued_job(core: Core) -> None:
     cancelled = core.jobs.cancel(LOCAL_TENANT, record.id)
     assert cancelled.status is JobStatus.CANCELLED
     assert core.work() is None
-    assert core.keys() == [layout.outcome_key(LOCAL_TENANT, record.id, 1)]
+    assert core.stored() == [layout.outcome_key(LOCAL_TENANT, record.id, 1)]
 
 
 def test_a_worker_adopts_a_cancellation(core: Core) -> None:
@@ -183,7 +183,7 @@ def test_a_deleted_job_is_gone_everywhere_but_for_its_tombstone(core: Core) -> N
     record = core.accept(JobOptions(reference="r", keep_image=True))
     core.work()
     core.jobs.delete(LOCAL_TENANT, record.id)
-    assert core.keys() == [layout.tombstone_key(LOCAL_TENANT, record.id)]
+    assert core.stored() == [layout.tombstone_key(LOCAL_TENANT, record.id)]
     with pytest.raises(JobNotFound):
         core.find(record.id)
     with pytest.raises(JobNotFound):
@@ -195,7 +195,7 @@ def test_a_worker_that_finishes_a_deleted_job_deletes_what_it_wrote(core: Core) 
     claim = claimed(core, record.id)
     core.jobs.delete(LOCAL_TENANT, record.id)
     core.jobs.finish(claim.record.ended(JobStatus.SUCCEEDED, at_ms=core.clock()), b"{}")
-    assert core.keys() == [layout.tombstone_key(LOCAL_TENANT, record.id)]
+    assert core.stored() == [layout.tombstone_key(LOCAL_TENANT, record.id)]
 
 
 def test_a_deleted_job_stays_deleted_after_the_loss_of_all_records(core: Core) -> None:
@@ -210,7 +210,7 @@ def test_a_deleted_job_stays_deleted_after_the_loss_of_all_records(core: Core) -
     core.settle_down()
     with pytest.raises(JobNotFound):
         core.find(record.id)
-    assert core.keys() == [layout.tombstone_key(LOCAL_TENANT, record.id)]
+    assert core.stored() == [layout.tombstone_key(LOCAL_TENANT, record.id)]
 
 
 def test_reads_fall_through_to_storage_and_lists_say_that_they_cannot(core: Core) -> None:
@@ -253,7 +253,7 @@ def test_giving_back_charges_bugs_and_not_dependencies(core: Core) -> None:
     assert ended.status is JobStatus.FAILED
     assert ended.error is not None
     assert ended.error.code == "processing_failed"
-    assert layout.upload_key(LOCAL_TENANT, record.id) in core.keys()
+    assert layout.upload_key(LOCAL_TENANT, record.id) in core.stored()
 
 
 def test_giving_up_adopts_an_outcome_that_came_in_time(core: Core) -> None:
@@ -269,10 +269,10 @@ def test_a_debt_to_storage_is_paid_later_when_storage_is_away(core: Core) -> Non
     claim = claimed(core, record.id)
     ended = core.jobs.archive.write_outcome(claim.record.ended(JobStatus.SUCCEEDED, at_ms=core.clock()), b"{}")
     core.store.settle(ended)
-    assert layout.upload_key(LOCAL_TENANT, record.id) in core.keys()
+    assert layout.upload_key(LOCAL_TENANT, record.id) in core.stored()
     core.clock.advance(61)
     core.reconciler.round()
-    assert layout.upload_key(LOCAL_TENANT, record.id) not in core.keys()
+    assert layout.upload_key(LOCAL_TENANT, record.id) not in core.stored()
 
 
 def test_attempts_of_an_adopted_outcome_are_its_own(core: Core) -> None:
@@ -290,4 +290,4 @@ def test_what_a_worker_wrote_after_a_delete_and_before_it_was_killed_is_purged_b
     core.jobs.archive.write_outcome(claim.record.ended(JobStatus.SUCCEEDED, at_ms=core.clock()), b"{}")
     core.clock.advance(core.settings.lease_s + core.settings.photo_time_limit_s)
     core.reconciler.round()
-    assert core.keys() == [layout.tombstone_key(LOCAL_TENANT, record.id)]
+    assert core.stored() == [layout.tombstone_key(LOCAL_TENANT, record.id)]

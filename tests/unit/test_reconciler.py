@@ -75,7 +75,7 @@ def test_an_outcome_whose_record_never_heard_of_it_is_adopted(core: Core) -> Non
     core.clock.advance(core.settings.lease_s)
     core.reconciler.round()
     assert core.find(record.id).status is JobStatus.SUCCEEDED
-    assert layout.upload_key(LOCAL_TENANT, record.id) not in core.keys()
+    assert layout.upload_key(LOCAL_TENANT, record.id) not in core.stored()
 
 
 def test_an_upload_whose_record_was_never_written_is_measured(core: Core) -> None:
@@ -120,10 +120,10 @@ def test_leftovers_of_a_worker_killed_before_it_deleted_the_upload(core: Core) -
     core.objects.put(layout.upload_key(LOCAL_TENANT, record.id), b"left")
     core.lose_records()
     core.reconciler.round()
-    assert layout.upload_key(LOCAL_TENANT, record.id) not in core.keys()
+    assert layout.upload_key(LOCAL_TENANT, record.id) not in core.stored()
     core.objects.put(layout.upload_key(LOCAL_TENANT, record.id), b"left")
     assert core.reconciler.audit() == {"uploads_deleted": 1}
-    assert layout.upload_key(LOCAL_TENANT, record.id) not in core.keys()
+    assert layout.upload_key(LOCAL_TENANT, record.id) not in core.stored()
 
 
 def test_jobs_and_their_objects_expire_and_tombstones_after_them(core: Core) -> None:
@@ -133,13 +133,13 @@ def test_jobs_and_their_objects_expire_and_tombstones_after_them(core: Core) -> 
     core.jobs.delete(LOCAL_TENANT, deleted.id)
     core.clock.now_ms = kept.expires_ms
     core.reconciler.round()
-    assert core.keys() == [layout.tombstone_key(LOCAL_TENANT, deleted.id)]
+    assert core.stored() == [layout.tombstone_key(LOCAL_TENANT, deleted.id)]
     core.clock.advance(DAY_S / 2)
     core.reconciler.audit()
-    assert core.keys() == [layout.tombstone_key(LOCAL_TENANT, deleted.id)]
+    assert core.stored() == [layout.tombstone_key(LOCAL_TENANT, deleted.id)]
     core.clock.advance(DAY_S)
     core.reconciler.audit()
-    assert core.keys() == []
+    assert core.stored() == []
 
 
 def test_a_damaged_outcome_does_not_stop_the_others(core: Core) -> None:
