@@ -2,11 +2,12 @@
 PYTHON ?= $(shell for p in python3.11 python3.12 python3; do $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$p && break; done)
 PORT ?= 8000
 DATA ?= .facefit
+PHOTOS ?= ../shared/data
 BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-faults lint format lock clean docker-test
+.PHONY: help demo up test evaluate docs lint format lock clean docker-test
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -28,6 +29,12 @@ up: $(READY) ## keep the service running here; options PORT=8000 DATA=.facefit
 
 test: $(READY) ## every test, against the same embedded stack
 	@$(BIN)/python -m pytest
+
+evaluate: $(READY) ## how far the reduced decode moves landmarks, on the photos below PHOTOS=DIR
+	@$(BIN)/python -m bench.evaluate --data $(PHOTOS)
+
+docs: $(READY) ## write docs/configuration.md from the settings
+	@$(BIN)/python -m docs.configuration
 
 lint: $(READY) ## ruff, mypy (strict), import walls
 	@$(BIN)/ruff check .

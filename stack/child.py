@@ -47,7 +47,7 @@ class ChildSpec:
     inherit_env: bool = True
     cwd: Path | None = None
     stop_rank: int = 0
-    grace_s: float = 10.0
+    grace_s: float = 8.0
     expect_kill: bool = False
     leftovers: tuple[Path, ...] = ()
 

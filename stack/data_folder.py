@@ -1,4 +1,4 @@
-"""The folder that holds everything a stack keeps: data, logs, ports, secrets, and the lock that makes it one stack's."""
+"""The folder that holds all that a stack keeps: data, logs, ports, secrets, and the lock that makes it one stack's."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from stack.errors import FolderInUse, PortTaken, StackError
 LOOPBACK: Final = "127.0.0.1"
 
 PORTS_FROM: Final = range(20_000, 32_000)
-"""Below the range that systems take outgoing connections' ports from: a port chosen now is still free a moment later."""
+"""Below the range of outgoing connections: a port that is free when it is chosen is still free a moment later."""
 
 _chance = random.SystemRandom()
 
@@ -105,11 +105,11 @@ class DataFolder:
         """Return the folder's secrets; made the first time."""
         file = self.path / "secrets.json"
         names = [field.name for field in fields(Secrets)]
-        kept = _read(file)
+        kept = {name: str(value) for name, value in _read(file).items()}
         if set(kept) != set(names):
             kept = {name: secrets.token_hex(20) for name in names}
             _write_private(file, kept)
-        return Secrets(**{name: str(kept[name]) for name in names})
+        return Secrets(**kept)
 
 
 def is_free(port: int) -> bool:

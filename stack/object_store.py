@@ -29,7 +29,7 @@ VOLUME_SIZE_MB: Final = 128
 MEMORY_TARGET: Final = "160MiB"
 """Where the garbage collector starts to try hard: 20 MB objects from four clients peak at 230 MB instead of 600."""
 
-STOP_GRACE_S: Final = 1.0
+STOP_GRACE_S: Final = 0.5
 """Volumes are closed in less; then the filer waits 15 s for its own subscribers, and the whole never ends."""
 
 PRECONDITION_FAILED: Final = 412
@@ -161,10 +161,10 @@ class StoreProbe:
             try:
                 self._client.put_object(**where, Body=b"second", IfNoneMatch="*")
             except ClientError as exc:
-                refused = exc.response["ResponseMetadata"]["HTTPStatusCode"] == PRECONDITION_FAILED
+                status: int = exc.response["ResponseMetadata"]["HTTPStatusCode"]
             else:
                 raise NotReady("the object store overwrites an object although told to write it only once")
             self._client.delete_object(**where)
         except (ClientError, BotoCoreError):
             return False
-        return refused
+        return status == PRECONDITION_FAILED

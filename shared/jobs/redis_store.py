@@ -31,6 +31,7 @@ _BEATS: Final = _PREFIX + "beats"
 _SCRIPTS: Final = ("create", "claim", "release", "settle", "reopen", "drop", "expired_leases", "end_rebuild")
 _PAGE: Final = 200
 _HEALTH_CHECK_S: Final = 15
+_SUBSCRIBE_S: Final = 2
 _REBUILD_LIMIT_S: Final = 86_400
 
 
@@ -101,6 +102,8 @@ class RedisFinishedFeed:
         with _translated():
             self._pubsub: Any = client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
             self._pubsub.subscribe(_FINISHED)
+            # What is published before this answer came would be missed.
+            self._pubsub.get_message(timeout=_SUBSCRIBE_S)
 
     def next(self, timeout_s: float) -> str | None:
         """Return the next id, or None when none came in time."""
