@@ -36,6 +36,9 @@ evaluate: $(READY) ## how far the reduced decode moves landmarks, on the photos 
 docs: $(READY) ## write docs/configuration.md from the settings
 	@$(BIN)/python -m docs.configuration
 
+docker-test: $(READY) ## build the images, start them with compose, measure a photo through them (needs Docker)
+	@$(BIN)/python -m pytest -s tests/docker/compose_run.py
+
 lint: $(READY) ## ruff, mypy (strict), import walls
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .

@@ -29,7 +29,7 @@ FILE_FIELD: Final = "image"
 FORM_OVERHEAD_BYTES: Final = MEGABYTE
 """What a multipart form may hold beside the photo."""
 _CHUNK_BYTES: Final = 64 * 1024
-_IN_MEMORY_BYTES: Final = 512 * 1024
+_IN_MEMORY_BYTES: Final = 64 * 1024
 _DRAIN_FACTOR: Final = 4
 """How many times the limit is read and thrown away, so that a client that sends too much hears why."""
 

@@ -65,6 +65,8 @@ def services(settings: Mapping[str, str]) -> tuple[ChildSpec, ...]:
     env = {
         **settings,
         "PYTHONUNBUFFERED": "1",
+        "OPENBLAS_NUM_THREADS": "1",  # numpy would start a thread for each core, before the worker forks
+        "MALLOC_ARENA_MAX": "2",  # glibc keeps an arena for each of the API's threads, and what uploads left in it
         "NO_PROXY": LOOPBACK,  # a proxy for the outside would be asked for the stores too
         "no_proxy": LOOPBACK,
     }

@@ -27,7 +27,7 @@ SERVICES_PATIENCE_S: Final = 120.0
 
 REMINDER_S: Final = 5.0
 POLL_S: Final = 0.1
-ANSWER_TIMEOUT_S: Final = 5.0
+ANSWER_TIMEOUT_S: Final = 2.0
 
 READY_PATHS: Final = ("/readyz", "/v1/jobs")
 

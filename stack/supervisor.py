@@ -119,10 +119,7 @@ class Supervisor:
         if threading.current_thread() is not self._monitor:
             self._monitor.join()
         self._end_all()
-        if self._guard.stdin is not None:
-            with suppress(BrokenPipeError):
-                self._guard.stdin.close()
-        self._guard.wait()
+        self._dismiss_guard()
 
     # What goes on meanwhile
 
@@ -225,10 +222,17 @@ class Supervisor:
     def _renew_guard(self) -> None:
         if self._guard.poll() is None:
             return
+        self._dismiss_guard()
         self._guard = _start_guard(self._held)
         for watched in self._watched.values():
             if watched.child.pid is not None:
                 self._tell_guard(f"+{watched.child.pid}")
+
+    def _dismiss_guard(self) -> None:
+        if self._guard.stdin is not None:
+            with suppress(BrokenPipeError):
+                self._guard.stdin.close()
+        self._guard.wait()
 
 
 class _Watched:

@@ -1,0 +1,61 @@
+"""Large uploads are spooled to disk: the memory of the API does not grow with the number of clients."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import httpx
+import pytest
+
+from stack.stack import Stack
+from tests import files
+
+pytestmark = pytest.mark.system
+
+CLIENTS = 12
+SIZE_BYTES = 19_000_000
+
+
+def api_memory_bytes(stack: Stack) -> int:
+    """Resident memory of the API's processes together, shared pages not counted."""
+    master = stack.supervisor.pid("api")
+    children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+    rollups = (Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in children)
+    return sum(
+        int(line.split()[1]) * 1024
+        for rollup in rollups
+        for line in rollup.splitlines()
+        if line.startswith(("Private_Clean", "Private_Dirty"))
+    )
+
+
+def half_sent(stack: Stack, body: bytes) -> socket.socket:
+    """Send all but the end of a photo and keep the connection."""
+    connection = socket.create_connection(("127.0.0.1", stack.port))
+    head = (
+        f"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    connection.sendall(head.encode() + body[:-1000])
+    return connection
+
+
+def test_many_large_uploads_at_once(http: httpx.Client, service: Stack) -> None:
+    photo = files.heavy_jpeg(SIZE_BYTES)
+    half_sent(service, photo).close()  # what the first upload leaves allocated is not a cost of each
+    before = api_memory_bytes(service)
+    held = [half_sent(service, photo) for _ in range(CLIENTS)]
+    try:
+        assert http.get("/healthz").status_code == 200
+        grown = api_memory_bytes(service) - before
+    finally:
+        for connection in held:
+            connection.close()
+    # What a client costs is the server's own read-ahead, about 1 MB and its copies, whatever the photo's size.
+    assert grown < CLIENTS * SIZE_BYTES / 4
+
+
+def test_an_upload_that_was_cut_short_leaves_nothing(http: httpx.Client, service: Stack) -> None:
+    before = http.get("/v1/jobs?limit=1").json()["data"]
+    half_sent(service, files.heavy_jpeg(1_000_000)).close()
+    assert http.get("/v1/jobs?limit=1").json()["data"] == before

@@ -1,0 +1,28 @@
+"""Whether this container's worker is well: `python -m worker.healthcheck` exits 0 if it is, 1 and says why if not."""
+
+from __future__ import annotations
+
+import sys
+
+from shared.config import Settings
+from shared.errors import RecordsUnavailable
+from shared.jobs.redis_store import RedisJobStore
+from shared.jobs.store import JobStore
+
+
+def what_is_wrong(store: JobStore) -> str | None:
+    """Return why no photo would be measured, or None if a process said lately that it is ready."""
+    try:
+        ready = store.live_workers()
+    except RecordsUnavailable as error:
+        return str(error)
+    return None if ready else "no process said lately that it is ready to measure"
+
+
+def main() -> None:
+    """Look once and exit."""
+    sys.exit(what_is_wrong(RedisJobStore(Settings())))
+
+
+if __name__ == "__main__":
+    main()
