@@ -11,7 +11,7 @@ from api.waiting import Waiters
 from shared.config import Settings
 from shared.jobs.lifecycle import JobLifecycle
 
-_EXTENSION: Final = "facefit"
+EXTENSION: Final = "facefit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,9 @@ class Services:
 
 def attach(app: Flask, services: Services) -> None:
     """Give an app its services."""
-    app.extensions[_EXTENSION] = services
+    app.extensions[EXTENSION] = services
 
 
 def services() -> Services:
     """Return the services of the app that answers this request."""
-    return cast("Services", current_app.extensions[_EXTENSION])
+    return cast("Services", current_app.extensions[EXTENSION])

@@ -5,10 +5,13 @@ Given to gunicorn as `-c python:api.gunicorn_conf`; every name below that is not
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from api.context import EXTENSION
 from shared.config import Settings, is_loopback
 from shared.errors import ConfigurationError, StorageUnavailable
 from shared.storage.s3 import S3ObjectStore
@@ -25,7 +28,7 @@ threads = _settings.api_threads
 worker_class = "gthread"
 # A waiting client is no dead worker; gthread beats on its own, whatever its threads wait for.
 timeout = 60
-graceful_timeout = int(_settings.max_wait_s) + 5
+graceful_timeout = 8
 keepalive = 15
 control_socket_disable = True
 loglevel = _settings.log_level.lower()
@@ -68,3 +71,17 @@ def _prepare_storage() -> None:
             time.sleep(1)
         else:
             return
+
+
+def post_worker_init(worker: Any) -> None:
+    """When the process is told to stop, clients that wait get their answer instead of a closed connection."""
+    waiters = worker.wsgi.extensions[EXTENSION].waiters
+    stop = signal.getsignal(signal.SIGTERM)
+
+    def release_and_stop(number: int, frame: Any) -> None:
+        # On a thread of its own: a signal handler must not wait for a lock that the thread it interrupts may hold.
+        threading.Thread(target=waiters.close).start()
+        if callable(stop):
+            stop(number, frame)
+
+    signal.signal(signal.SIGTERM, release_and_stop)

@@ -40,6 +40,7 @@ class Waiters:
         self._events: defaultdict[str, set[threading.Event]] = defaultdict(set)
         self._lock = threading.Lock()
         self._listening = threading.Event()
+        self._closing = threading.Event()
         self._listener: threading.Thread | None = None
 
     def wait(self, record: JobRecord, timeout_s: float, read: Callable[[], JobRecord]) -> JobRecord:
@@ -61,19 +62,29 @@ class Waiters:
         RecordsUnavailable
             If the records do not answer.
         """
-        if record.status.is_terminal or timeout_s <= 0 or not self._places.acquire(blocking=False):
+        if record.status.is_terminal or timeout_s <= 0 or self._closing.is_set():
+            return record
+        if not self._places.acquire(blocking=False):
             return record
         try:
             return self._wait(record.id, time.monotonic() + timeout_s, read)
         finally:
             self._places.release()
 
+    def close(self) -> None:
+        """Let everyone who waits have an answer now, since the process is about to stop."""
+        self._closing.set()
+        self._wake(list(self._events))
+
     def _wait(self, job_id: str, until_s: float, read: Callable[[], JobRecord]) -> JobRecord:
         with self._registered(job_id) as ended:
             self._listen(until_s)
             # Registered first and read then, so that an end between the two is not missed.
             record = read()
-            while not record.status.is_terminal and (left_s := until_s - time.monotonic()) > 0:
+            while not (record.status.is_terminal or self._closing.is_set()):
+                left_s = until_s - time.monotonic()
+                if left_s <= 0:
+                    break
                 ended.wait(min(left_s, _LOOK_AGAIN_S))
                 ended.clear()
                 record = read()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 from pydantic.functional_validators import BeforeValidator
@@ -94,7 +94,7 @@ class Settings(BaseSettings):
     storage_connect_timeout_s: float = Field(2.0, gt=0, description="The longest wait for a connection to the store.")
     storage_read_timeout_s: float = Field(10.0, gt=0, description="The longest wait for bytes from the store.")
 
-    log_level: str = Field("INFO", description="What is logged: DEBUG, INFO, WARNING or ERROR.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is logged, and above.")
 
     @property
     def listens_beyond_loopback(self) -> bool:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from io import BytesIO
 
 import httpx
 import numpy as np
 import pytest
+import redis
 from PIL import Image
 
 from shared.schemas import FaceCoordinates, Job, JobStatus
@@ -27,6 +30,26 @@ def measure(http: httpx.Client, data: bytes, **options: str) -> Job:
     response = http.post("/v1/jobs", files={"image": ("photo", data)}, data=options, headers=WAIT)
     assert response.status_code == 200, response.text
     return Job.model_validate(response.json())
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def is_up(service: Stack) -> bool:
+    try:
+        return httpx.get(f"{service.url}/readyz", trust_env=False).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def somebody_waits(service: Stack) -> bool:
+    """The API listens for finished jobs only once somebody waits."""
+    with redis.Redis.from_url(service.settings_env["FACEFIT_REDIS_URL"]) as client:
+        return any(count for _, count in client.pubsub_numsub("facefit:finished"))
 
 
 def rejected_with(http: httpx.Client, data: bytes) -> str:
@@ -185,7 +208,7 @@ def test_delete_makes_a_job_unreadable(http: httpx.Client, hopper: bytes) -> Non
 
 def test_many_waiting_clients_leave_room_for_the_others(http: httpx.Client, service: Stack, hopper: bytes) -> None:
     """More clients wait than there are threads; whoever only asks still gets an answer, and all get theirs."""
-    service.supervisor.kill("worker-interactive", 19)  # SIGSTOP: nobody measures for now
+    service.supervisor.kill("worker-interactive", signal.SIGSTOP)  # nobody measures for now
     answers: list[int] = []
 
     def wait() -> None:
@@ -200,12 +223,34 @@ def test_many_waiting_clients_leave_room_for_the_others(http: httpx.Client, serv
         while len(http.get("/v1/jobs?status=queued&limit=100").json()["data"]) < len(clients):
             assert http.get("/healthz").status_code == 200
     finally:
-        service.supervisor.kill("worker-interactive", 18)  # SIGCONT
+        service.supervisor.kill("worker-interactive", signal.SIGCONT)
     for client in clients:
         client.join()
     assert sorted(set(answers)) == [200, 202]  # some waited, some found the house full; nobody failed
     while http.get("/v1/jobs?status=queued").json()["data"]:
         time.sleep(0.1)
+
+
+def test_an_api_that_is_stopped_answers_whoever_waits(http: httpx.Client, service: Stack, hopper: bytes) -> None:
+    service.supervisor.kill("worker-interactive", signal.SIGSTOP)
+    try:
+        location = http.post("/v1/jobs", files={"image": ("p.jpg", hopper)}).headers["Location"]
+        answers: list[httpx.Response] = []
+
+        def wait() -> None:
+            with httpx.Client(base_url=service.url, timeout=60, trust_env=False) as client:
+                answers.append(client.get(f"{location}?wait=30"))
+
+        client = threading.Thread(target=wait)
+        client.start()
+        wait_until(lambda: somebody_waits(service))
+        service.supervisor.stop("api")
+        client.join()
+        assert answers[0].json()["status"] == "queued"
+    finally:
+        service.supervisor.kill("worker-interactive", signal.SIGCONT)
+        service.supervisor.start("api")
+    wait_until(lambda: is_up(service))
 
 
 def test_the_other_queue_is_watched_too(http: httpx.Client) -> None:

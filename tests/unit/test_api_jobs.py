@@ -241,6 +241,16 @@ def test_waiting_for_a_job_that_is_deleted_meanwhile(api: FlaskClient, live_core
     deleter.join()
 
 
+def test_a_process_that_stops_answers_whoever_waits(api: FlaskClient) -> None:
+    location = submit(api).headers["Location"]
+    waiters = api.application.extensions["facefit"].waiters
+    closer = threading.Timer(0.2, waiters.close)
+    closer.start()
+    assert api.get(f"{location}?wait=30").get_json()["status"] == "queued"
+    closer.join()
+    assert api.get(f"{location}?wait=30").get_json()["status"] == "queued"
+
+
 def test_a_full_house_answers_at_once(api: FlaskClient, live_core: Core) -> None:
     job_id = submit(api).get_json()["id"]
     path = f"/v1/jobs/{job_id}?wait=30"
