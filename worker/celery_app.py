@@ -69,9 +69,8 @@ def _after_fork(**_: Any) -> None:
 
 def _beat(store: JobStore) -> None:
     """Say that this process lives. A hang in native code that holds the interpreter stops this too, as it should."""
-    name = f"{socket.gethostname()}:{os.getpid()}"
     pause = threading.Event()
     while True:
         with suppress(RecordsUnavailable):  # missing beats show as a worker that is away
-            store.beat(name, valid_s=3 * settings.worker_beat_s)
+            store.beat(socket.gethostname(), os.getpid(), valid_s=3 * settings.worker_beat_s)
         pause.wait(settings.worker_beat_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 
 from shared.config import Settings
@@ -10,18 +11,18 @@ from shared.jobs.redis_store import RedisJobStore
 from shared.jobs.store import JobStore
 
 
-def what_is_wrong(store: JobStore) -> str | None:
+def what_is_wrong(store: JobStore, host: str) -> str | None:
     """Return why no photo would be measured, or None if a process said lately that it is ready."""
     try:
-        ready = store.live_workers()
+        ready = store.live_workers(host)
     except RecordsUnavailable as error:
         return str(error)
-    return None if ready else "no process said lately that it is ready to measure"
+    return None if ready else f"no process of {host} said lately that it is ready to measure"
 
 
 def main() -> None:
     """Look once and exit."""
-    sys.exit(what_is_wrong(RedisJobStore(Settings())))
+    sys.exit(what_is_wrong(RedisJobStore(Settings()), socket.gethostname()))
 
 
 if __name__ == "__main__":

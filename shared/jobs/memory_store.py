@@ -35,7 +35,7 @@ class _Entry:
 class _State:
     jobs: dict[str, _Entry] = field(default_factory=dict)
     cleanups: dict[Cleanup, int] = field(default_factory=dict)
-    beats: dict[str, int] = field(default_factory=dict)
+    beats: dict[tuple[str, int], int] = field(default_factory=dict)
     rebuilding: set[str] = field(default_factory=set)
     rebuilt: bool = False
 
@@ -295,14 +295,15 @@ class MemoryJobStore:
         return True
 
     @_atomic
-    def beat(self, worker: str, *, valid_s: float) -> None:
+    def beat(self, host: str, process_id: int, *, valid_s: float) -> None:
         """Note that a worker process is ready to measure."""
-        self._state.beats[worker] = self._in(valid_s)
+        self._state.beats[host, process_id] = self._in(valid_s)
 
     @_atomic
-    def live_workers(self) -> int:
-        """Return how many worker processes said lately that they are ready."""
-        return sum(until >= self._clock() for until in self._state.beats.values())
+    def live_workers(self, host: str | None = None) -> int:
+        """Return how many worker processes, of all hosts or of one, said lately that they are ready."""
+        alive = [where for (where, _), until in self._state.beats.items() if until >= self._clock()]
+        return sum(host in {None, where} for where in alive)
 
     def forget_everything(self) -> None:
         """Lose all records, as a flushed Redis does."""

@@ -296,18 +296,19 @@ class RedisJobStore:
         """Say that the records are complete, unless they were lost since `token` was given."""
         return bool(self._run("end_rebuild", token, self._clock()))
 
-    def beat(self, worker: str, *, valid_s: float) -> None:
+    def beat(self, host: str, process_id: int, *, valid_s: float) -> None:
         """Note that a worker process is ready to measure."""
         with _translated():
             pipeline = self._redis.pipeline(transaction=False)
-            pipeline.zadd(_BEATS, {worker: self._in(valid_s)})
+            pipeline.zadd(_BEATS, {f"{host}:{process_id}": self._in(valid_s)})
             pipeline.zremrangebyscore(_BEATS, "-inf", self._clock())
             pipeline.execute()
 
-    def live_workers(self) -> int:
-        """Return how many worker processes said lately that they are ready."""
+    def live_workers(self, host: str | None = None) -> int:
+        """Return how many worker processes, of all hosts or of one, said lately that they are ready."""
         with _translated():
-            return int(self._redis.zcount(_BEATS, self._clock(), "+inf"))
+            alive = _ids(self._redis.zrangebyscore(_BEATS, self._clock(), "+inf"))
+        return sum(host in {None, worker.rpartition(":")[0]} for worker in alive)
 
     def check(self) -> None:
         """Return if Redis answers."""

@@ -187,12 +187,12 @@ class JobStore(Protocol):
         """Say that the records are complete; False if they were lost since `token` was given."""
         ...
 
-    def beat(self, worker: str, *, valid_s: float) -> None:
+    def beat(self, host: str, process_id: int, *, valid_s: float) -> None:
         """Note that a worker process is ready to measure."""
         ...
 
-    def live_workers(self) -> int:
-        """Return how many worker processes said lately that they are ready."""
+    def live_workers(self, host: str | None = None) -> int:
+        """Return how many worker processes, of all hosts or of one, said lately that they are ready."""
         ...
 
     def check(self) -> None:

@@ -356,9 +356,11 @@ def test_completeness_is_said_only_if_nothing_was_lost_meanwhile(store: JobStore
 
 
 def test_a_worker_counts_while_its_beat_is_fresh(store: JobStore, clock: FakeClock) -> None:
-    store.beat("a:1", valid_s=15)
-    store.beat("b:2", valid_s=5)
+    store.beat("a", 1, valid_s=15)
+    store.beat("a", 1, valid_s=15)
+    store.beat("b", 2, valid_s=5)
     assert store.live_workers() == 2
+    assert [store.live_workers(host) for host in ("a", "b", "c")] == [1, 1, 0]
     clock.advance(10)
     assert store.live_workers() == 1
     clock.advance(10)

@@ -69,7 +69,7 @@ def test_readiness_names_the_part_that_is_away(api: FlaskClient, live_core: Core
 
     status, answer = state()
     assert (status, answer.status, answer.worker.ok, answer.redis.ok) == (503, "not_ready", False, True)
-    live_core.store.beat("w:1", valid_s=60)
+    live_core.store.beat("w", 1, valid_s=60)
     assert state()[0] == 200
     live_core.objects.away = True
     status, answer = state()
