@@ -80,6 +80,10 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.05)
 
 
+def wait_for_another(stack: Stack, name: str, former_pid: int | None) -> None:
+    wait_until(lambda: stack.supervisor.pid(name) not in {None, former_pid}, f"no {name} came back")
+
+
 def running_now(load: Load) -> bool:
     return bool(load.http.get("/v1/jobs?status=running&limit=1").json()["data"])
 
@@ -99,8 +103,9 @@ def test_a_worker_killed_in_the_middle_of_a_photo(broken: Stack, load: Load, lar
         load.send(large_photo)
     for _ in range(3):
         wait_until(lambda: running_now(load), "no photo was being measured")
+        killed = broken.supervisor.pid("worker-interactive")
         broken.supervisor.kill("worker-interactive", signal.SIGKILL)
-        wait_until(lambda: broken.supervisor.pid("worker-interactive") is not None, "the worker did not come back")
+        wait_for_another(broken, "worker-interactive", killed)
     jobs = load.settled()
     assert len(load.accepted) == 24
     assert max(int(str(job["attempts"])) for job in jobs) >= 2, "no kill hit a photo"

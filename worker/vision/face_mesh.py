@@ -15,6 +15,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
@@ -109,7 +110,10 @@ def preload() -> None:
         stand_ins = {name: ModuleType(name) for name in ("matplotlib", "matplotlib.pyplot")}
     sys.modules.update(stand_ins)
     try:
-        importlib.import_module("mediapipe")
+        with warnings.catch_warnings():
+            # protobuf 4's types are deprecated for Python 3.14, where mediapipe 0.10.21 does not install anyway.
+            warnings.filterwarnings("ignore", r"Type google\._upb", DeprecationWarning)
+            importlib.import_module("mediapipe")
     finally:
         for name in stand_ins:
             del sys.modules[name]
