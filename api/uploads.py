@@ -126,7 +126,7 @@ def _checked(body: IO[bytes], settings: Settings) -> Upload:
     if image_format is None:
         detail = "By its first bytes the file is none of JPEG, PNG, WebP, HEIC or AVIF, whatever its name says."
         raise ProblemError(UNSUPPORTED_FORMAT, detail)
-    return Upload(cast("Any", body), size, f"image/{image_format}")
+    return Upload(cast("Any", body), f"image/{image_format}")
 
 
 def _too_large(settings: Settings) -> ProblemError:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic.functional_validators import BeforeValidator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -61,6 +61,8 @@ class Settings(BaseSettings):
         description="Share of an API process's threads that may be kept by clients waiting for a result; the next"
         " ones get their answer at once.",
     )
+    max_upload_s: float = Field(120.0, gt=0, description="The longest that the bytes of a photo may take to arrive.")
+    max_upload_pause_s: float = Field(20.0, gt=0, description="The longest pause while they arrive.")
     max_wait_s: float = Field(30.0, gt=0, description="The longest that a client may wait in one request.")
 
     # What a photo may be
@@ -96,10 +98,12 @@ class Settings(BaseSettings):
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is logged, and above.")
 
-    @property
-    def listens_beyond_loopback(self) -> bool:
-        """Whether the API's address can be reached from another machine."""
-        return not is_loopback(self.listen_host)
+    @model_validator(mode="after")
+    def _lease_outlasts_a_photo(self) -> Self:
+        if self.lease_s <= self.photo_time_limit_s:
+            message = "FACEFIT_LEASE_S must be longer than FACEFIT_PHOTO_TIME_LIMIT_S"
+            raise ValueError(message)
+        return self
 
 
 def is_loopback(host: str) -> bool:

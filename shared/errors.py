@@ -104,8 +104,8 @@ class ObjectMissing(FacefitError):
     """Raised when a key is read that the object store does not have."""
 
 
-class UnreadableOutcome(FacefitError):
-    """Raised when an outcome object is not what this service writes: damaged, or of a later version."""
+class UnreadableObject(FacefitError):
+    """Raised when an object is not what this service writes: damaged, or of a later version."""
 
 
 class UndeclaredQueue(FacefitError):

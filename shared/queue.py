@@ -64,8 +64,9 @@ def make_celery(settings: Settings) -> Celery:
         worker_enable_remote_control=False,
         worker_proc_alive_timeout=_CHILD_START_LIMIT_S,
         worker_cancel_long_running_tasks_on_connection_loss=False,
-        # Stands behind the photo's own timer, which ends native code too.
-        task_time_limit=2 * settings.photo_time_limit_s,
+        # Stands behind the photo's own timer, for what is done before and after it: past the lease the photo is
+        # somebody else's.
+        task_time_limit=settings.lease_s,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_transport_options={

@@ -36,7 +36,7 @@ class Core:
         self.reconciler = Reconciler(self.jobs)
 
     def accept(self, options: JobOptions | None = None) -> JobRecord:
-        upload = Upload(io.BytesIO(PHOTO), len(PHOTO), "image/jpeg")
+        upload = Upload(io.BytesIO(PHOTO), "image/jpeg")
         return self.jobs.accept(LOCAL_TENANT, upload, options or JobOptions(), QueueName.INTERACTIVE)
 
     def find(self, job_id: str) -> JobRecord:

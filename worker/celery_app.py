@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from celery import signals
 
 from shared.config import Settings
-from shared.errors import RecordsUnavailable
+from shared.errors import RecordsUnavailable, Transient
 from shared.jobs.store import JobStore
-from shared.names import TaskName
+from shared.names import QueueName, TaskName
 from shared.observability import configure_logging
 from shared.queue import make_celery
 from shared.services import connect
 from worker.processing import PhotoProcessor
 from worker.vision import face_mesh
+
+logger = logging.getLogger(__name__)
+
+_AFTER_A_BAD_START_S: Final = 1.0
 
 settings = Settings()
 app = make_celery(settings)
@@ -41,11 +47,9 @@ def measure_job(job_id: str) -> None:
     if _child.processor is None:
         message = "this process was not prepared: tasks run in the prefork pool only"
         raise RuntimeError(message)
-    try:
+    # Nothing was claimed when this is raised, so nothing is lost: the reconciler rings again.
+    with suppress(Transient):
         _child.processor.process(job_id)
-    except RecordsUnavailable:
-        # Nothing was claimed, so nothing is lost: the reconciler rings again when the records are back.
-        return
 
 
 @signals.setup_logging.connect
@@ -61,16 +65,21 @@ def _before_fork(**_: Any) -> None:
 
 @signals.worker_process_init.connect
 def _after_fork(**_: Any) -> None:
-    jobs = connect(settings)
-    _child.processor = PhotoProcessor(jobs, face_mesh.FaceMesh(), settings)
-    beat = threading.Thread(target=_beat, args=(jobs.store,), daemon=True, name="beat")
-    beat.start()
+    try:
+        jobs = connect(settings)
+        _child.processor = PhotoProcessor(jobs, face_mesh.FaceMesh(), settings)
+    except BaseException:  # Celery would log it and let the process take doorbells that it cannot answer
+        logger.exception("this process cannot measure and ends; the pool starts another")
+        time.sleep(_AFTER_A_BAD_START_S)
+        os._exit(1)
+    threading.Thread(target=_beat, args=(jobs.store,), daemon=True, name="beat").start()
 
 
 def _beat(store: JobStore) -> None:
     """Say that this process lives. A hang in native code that holds the interpreter stops this too, as it should."""
     pause = threading.Event()
+    watched = [QueueName(name) for name in app.amqp.queues.consume_from]
     while True:
         with suppress(RecordsUnavailable):  # missing beats show as a worker that is away
-            store.beat(socket.gethostname(), os.getpid(), valid_s=3 * settings.worker_beat_s)
+            store.beat(socket.gethostname(), os.getpid(), watched, valid_s=3 * settings.worker_beat_s)
         pause.wait(settings.worker_beat_s)

@@ -47,7 +47,7 @@ class PhotoProcessor:
 
         Raises
         ------
-        RecordsUnavailable
+        Transient
             If the job could not even be claimed; the reconciler rings again.
         """
         claim = self._jobs.claim(job_id)
@@ -80,11 +80,13 @@ class PhotoProcessor:
         except Rejected as rejection:
             self._jobs.finish(self._rejected(record, rejection))
             return
+        key = layout.preview_key(record.tenant, record.id)
         if preview is not None:
-            key = layout.preview_key(record.tenant, record.id)
             self._jobs.objects.put(key, preview, content_type="image/jpeg")
-        ended = record.ended(JobStatus.SUCCEEDED, at_ms=self._clock())
-        self._jobs.finish(ended, orjson.dumps(measured.result))
+        succeeded = record.ended(JobStatus.SUCCEEDED, at_ms=self._clock())
+        ended = self._jobs.finish(succeeded, orjson.dumps(measured.result))
+        if preview is not None and ended.status is not JobStatus.SUCCEEDED:  # cancelled meanwhile
+            self._jobs.objects.delete(key)
 
     def _rejected(self, record: JobRecord, rejection: Rejected) -> JobRecord:
         hint = RetakeHint(code=rejection.code, message=rejection.retake)

@@ -7,9 +7,9 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from shared.config import Settings
 from shared.errors import Transient
@@ -18,6 +18,8 @@ from shared.observability import configure_logging
 from shared.services import connect
 
 logger = logging.getLogger("worker.upkeep")  # also when it is run as a program
+
+_AFTER_A_BUG_S: Final = 30.0
 
 
 @dataclass(slots=True)
@@ -37,23 +39,34 @@ class _Duty:
         except Transient as error:
             logger.warning("%s is put off: %s", self.name, error)
             return
+        except Exception:  # the outer wall of this process: one bad object must not stop the rest of the upkeep
+            logger.exception("%s went wrong", self.name)
+            self.due_s = time.monotonic() + _AFTER_A_BUG_S
+            return
         if done:
             logger.info("%s: %s", self.name, ", ".join(f"{kind} {count}" for kind, count in sorted(done.items())))
         self.due_s = time.monotonic() + self.every_s
 
 
 def keep_up(settings: Settings, stop: threading.Event) -> None:
-    """Do every duty when it is due, until `stop` is set."""
+    """Do every duty when it is due, until `stop` is set. What takes long has a thread of its own."""
     reconciler = Reconciler(connect(settings))
-    duties = (
-        _Duty("round", reconciler.round, settings.reconcile_interval_s),
+    pause_s = settings.reconcile_interval_s
+    searches = (
+        _Duty("rebuild", reconciler.rebuild_if_lost, pause_s),
         _Duty("sweep", reconciler.sweep, settings.sweep_interval_s),
         _Duty("audit", reconciler.audit, settings.audit_interval_s),
     )
+    searching = threading.Thread(target=_do, args=(searches, pause_s, stop), name="searches", daemon=True)
+    searching.start()
+    _do((_Duty("due", reconciler.due, pause_s),), pause_s, stop)
+
+
+def _do(duties: Sequence[_Duty], pause_s: float, stop: threading.Event) -> None:
     while not stop.is_set():
         for duty in duties:
             duty.run_if_due()
-        stop.wait(settings.reconcile_interval_s)
+        stop.wait(pause_s)
 
 
 def main() -> None:

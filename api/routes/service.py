@@ -18,6 +18,7 @@ from api.presenters import model_json
 from api.problems import problem_responses
 from shared.errors import Transient
 from shared.measurements import DEFINITIONS, DEFINITIONS_VERSION
+from shared.names import QueueName
 from shared.schemas import DependencyState, Health, MeasurementCatalogue, MeasurementInfo, Readiness
 
 bp = APIBlueprint("service", __name__, abp_tags=[Tag(name="service", description="About the service itself.")])
@@ -84,8 +85,8 @@ def readyz() -> Response:
 
 
 def _find_live_worker() -> None:
-    if not services().jobs.store.live_workers():
-        message = "no worker process has said lately that it is ready"
+    if not services().jobs.store.live_workers(QueueName.INTERACTIVE):
+        message = "no worker process has said lately that it is ready for single photos"
         raise Transient(message)
 
 

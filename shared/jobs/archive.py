@@ -4,30 +4,62 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from shared.errors import ObjectMissing, UnreadableOutcome
+import orjson
+
+from shared.errors import ObjectMissing, StorageUnavailable, UnreadableObject
 from shared.jobs.record import JobRecord, decode_record, encode_record, new_record
+from shared.names import QueueName
 from shared.schemas import JobOptions
 from shared.storage import layout
 from shared.storage.base import ObjectStore
 
+logger = logging.getLogger(__name__)
+
+_OF_JOBS: Final = (
+    layout.UPLOADS,
+    layout.OUTCOMES,
+    layout.RERUNS,
+    layout.OPTIONS,
+    layout.PREVIEWS,
+    layout.DELETED,
+)
 _HEAD_BYTES: Final = 4096
 """More than a record ever takes: options and error are bounded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Traces:
-    """What the keys in storage say of one job. Runs count from 1; 0 means there is none."""
+    """What the keys in storage say of one job. Runs count from 1; 0 means there is none.
+
+    Attributes
+    ----------
+    uploaded : bool
+        The photo is there.
+    last_outcome, last_rerun : int
+        The last run that ended, and the last that was asked for.
+    accompanied : bool
+        There are options or a preview, which mean nothing by themselves.
+    deleted : bool
+        There is a tombstone.
+    """
 
     tenant: str
     job_id: str
     uploaded: bool
     last_outcome: int
     last_rerun: int
+    accompanied: bool
     deleted: bool
+
+    @property
+    def has_objects(self) -> bool:
+        """Whether anything but a tombstone is there."""
+        return self.uploaded or self.accompanied or self.last_outcome > 0 or self.last_rerun > 0
 
 
 class JobArchive:
@@ -39,26 +71,35 @@ class JobArchive:
 
     def keep_options(self, record: JobRecord) -> None:
         """Write down what was asked for, when it is not what is done anyway."""
-        if record.options != JobOptions():
-            body = record.options.model_dump_json(exclude_defaults=True).encode()
+        if record.options != JobOptions() or record.queue is not QueueName.INTERACTIVE:
+            options = record.options.model_dump(exclude_defaults=True)
+            body = orjson.dumps({"queue": record.queue, "options": options})
             self.objects.put(layout.options_key(record.tenant, record.id), body, content_type="application/json")
 
     def write_outcome(self, ended: JobRecord, result_json: bytes) -> JobRecord:
         """Write how a run ended unless that is written already; return what stands.
 
         The object is the terminal record as one line, then the result as the worker serialised it.
+
+        Raises
+        ------
+        StorageUnavailable
+            If it is not known to be written.
         """
         key = layout.outcome_key(ended.tenant, ended.id, ended.run)
         if self.objects.put_if_absent(key, encode_record(ended) + b"\n" + result_json):
             return ended
-        return self.outcome(ended.tenant, ended.id, ended.run) or ended
+        standing = self.outcome(ended.tenant, ended.id, ended.run)
+        if standing is None:
+            raise StorageUnavailable(f"the store refused {key} as written before, and does not have it")
+        return standing
 
     def outcome(self, tenant: str, job_id: str, run: int) -> JobRecord | None:
         """Return the terminal record that a run ended with, or None if it has not.
 
         Raises
         ------
-        UnreadableOutcome
+        UnreadableObject
             If the object is not what this service writes.
         """
         key = layout.outcome_key(tenant, job_id, run)
@@ -67,7 +108,7 @@ class JobArchive:
         except ObjectMissing:
             return None
         except (ValueError, KeyError, TypeError) as error:
-            raise UnreadableOutcome(key) from error
+            raise UnreadableObject(key) from error
 
     def result_json(self, record: JobRecord) -> bytes:
         """Return the result of a job that succeeded, as the worker serialised it; `ObjectMissing` if it is gone."""
@@ -89,6 +130,8 @@ class JobArchive:
             uploaded=self.objects.exists(layout.upload_key(tenant, job_id)),
             last_outcome=self._last_run(layout.outcomes_prefix(tenant, job_id)),
             last_rerun=self._last_run(layout.reruns_prefix(tenant, job_id)),
+            accompanied=self.objects.exists(layout.options_key(tenant, job_id))
+            or self.objects.exists(layout.preview_key(tenant, job_id)),
             deleted=self.is_deleted(tenant, job_id),
         )
 
@@ -96,32 +139,40 @@ class JobArchive:
         return max((layout.run_of(found.key) for found in self.objects.list(prefix)), default=0)
 
     def survey(self) -> Iterator[Traces]:
-        """Yield what the keys say of every job, in constant memory: four sorted listings, merged by owner."""
-        listings = [self._owned(p) for p in (layout.UPLOADS, layout.OUTCOMES, layout.RERUNS, layout.DELETED)]
-        for (tenant, job_id), group in itertools.groupby(heapq.merge(*listings), key=lambda entry: entry[0]):
+        """Yield what the keys say of every job, in constant memory: sorted listings, merged by owner."""
+        listings = [self._owned(prefix) for prefix in _OF_JOBS]
+        for _, group in itertools.groupby(heapq.merge(*listings), key=lambda entry: entry[0]):
             entries = list(group)
+            prefixes = {prefix for _, prefix, _ in entries}
             runs = {layout.OUTCOMES: 0, layout.RERUNS: 0}
             for _, prefix, key in entries:
                 if prefix in runs:
                     runs[prefix] = max(runs[prefix], layout.run_of(key))
-            prefixes = {prefix for _, prefix, _ in entries}
+            tenant, job_id = entries[0][0].split("/")
             yield Traces(
                 tenant,
                 job_id,
                 uploaded=layout.UPLOADS in prefixes,
                 last_outcome=runs[layout.OUTCOMES],
                 last_rerun=runs[layout.RERUNS],
+                accompanied=not prefixes.isdisjoint({layout.OPTIONS, layout.PREVIEWS}),
                 deleted=layout.DELETED in prefixes,
             )
 
-    def _owned(self, prefix: str) -> Iterator[tuple[tuple[str, str], str, str]]:
+    def _owned(self, prefix: str) -> Iterator[tuple[str, str, str]]:
+        """Yield (owner, prefix, key) in the order of the keys, in which `a-b/` comes before `a/`."""
         for found in self.objects.list(prefix):
-            yield layout.owner_of(found.key), prefix, found.key
+            owner = layout.owner_of(found.key)
+            if owner is None:
+                logger.warning("left as it is: %r is no key of this service", found.key)
+            else:
+                yield "/".join(owner), prefix, found.key
 
-    def uploads(self) -> Iterator[tuple[str, str]]:
-        """Yield (tenant, job id) of every photo that is kept."""
-        for owner, _, _ in self._owned(layout.UPLOADS):
-            yield owner
+    def owners(self, prefix: str) -> Iterator[tuple[str, str]]:
+        """Yield (tenant, job id) of every key below `prefix`."""
+        for owner, _, _ in self._owned(prefix):
+            tenant, job_id = owner.split("/")
+            yield tenant, job_id
 
     def restore(self, traces: Traces) -> JobRecord | None:
         """Return a job's record as storage has it, or None if it was never accepted or is deleted."""
@@ -132,16 +183,21 @@ class JobArchive:
         if traces.last_outcome:
             record = self.outcome(tenant, job_id, traces.last_outcome)
         elif traces.uploaded:
-            record = new_record(job_id, tenant, self._options(tenant, job_id), retention_s=self._retention_s)
+            options, queue = self._options(tenant, job_id)
+            record = new_record(job_id, tenant, options, retention_s=self._retention_s, queue=queue)
         if record and traces.uploaded and traces.last_rerun > traces.last_outcome:
             record = record.reopened(traces.last_rerun)
         return record
 
-    def _options(self, tenant: str, job_id: str) -> JobOptions:
+    def _options(self, tenant: str, job_id: str) -> tuple[JobOptions, QueueName]:
+        key = layout.options_key(tenant, job_id)
         try:
-            return JobOptions.model_validate_json(self.objects.get(layout.options_key(tenant, job_id)))
+            kept = orjson.loads(self.objects.get(key))
+            return JobOptions.model_validate(kept["options"]), QueueName(kept["queue"])
         except ObjectMissing:
-            return JobOptions()
+            return JobOptions(), QueueName.INTERACTIVE
+        except (ValueError, KeyError, TypeError) as error:
+            raise UnreadableObject(key) from error
 
     def purge(self, tenant: str, job_id: str) -> None:
         """Delete every object of a job but its tombstone."""

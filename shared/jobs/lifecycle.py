@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from shared.clock import Clock, system_clock
 from shared.errors import (
+    PROCESSING_FAILED,
     AlreadyFinished,
     JobNotFound,
     NotFinished,
@@ -39,10 +40,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A photo as it arrives: an open file, its size and its type by its first bytes."""
+    """A photo as it arrives: an open file, and its type by its first bytes."""
 
     body: BinaryIO
-    size_bytes: int
     content_type: str
 
 
@@ -75,9 +75,9 @@ class JobLifecycle:
             If the photo was not accepted; nothing of it is left behind that would be measured.
         """
         record = new_record(new_job_id(), tenant, options, retention_s=self.settings.retention_s, queue=queue)
-        self.archive.keep_options(record)
-        self.objects.put(layout.upload_key(tenant, record.id), upload.body, content_type=upload.content_type)
         try:
+            self.archive.keep_options(record)
+            self.objects.put(layout.upload_key(tenant, record.id), upload.body, content_type=upload.content_type)
             self.store.create(record)
         except Transient:
             self._take_back(record)
@@ -109,7 +109,7 @@ class JobLifecycle:
         record = self.store.get(job_id)
         if record is None and not self.store.is_rebuilt():
             record = self.archive.restore(self.archive.traces(tenant, job_id))
-        if record is None or record.tenant != tenant:
+        if record is None or record.tenant != tenant or record.expires_ms <= self.clock():
             raise JobNotFound(job_id)
         return record
 
@@ -146,7 +146,7 @@ class JobLifecycle:
         settings = self.settings
         claim = self.store.claim(job_id, lease_s=settings.lease_s, max_attempts=settings.max_attempts)
         if claim is ClaimRefusal.EXHAUSTED:
-            self.give_up(job_id)
+            self.give_up_if_exhausted(job_id)
         return claim if isinstance(claim, Claim) else None
 
     def read_upload(self, record: JobRecord) -> bytes | None:
@@ -183,28 +183,32 @@ class JobLifecycle:
 
     def _settle(self, ended: JobRecord) -> None:
         settlement = self.store.settle(ended)
-        if settlement is Settlement.SETTLED and not (ended.options.keep_image or ended.status is JobStatus.FAILED):
+        if settlement is Settlement.SETTLED and not ended.needs_upload:
             self.clean(Cleanup(CleanupKind.UPLOAD, ended.tenant, ended.id))
         elif settlement is Settlement.ABSENT and self.archive.is_deleted(ended.tenant, ended.id):
             self.archive.purge(ended.tenant, ended.id)
 
-    def give_up(self, job_id: str) -> None:
-        """End a job as failed whose attempts are used up, unless an outcome was written meanwhile."""
-        record = self.store.get(job_id)
-        if record is None or record.status.is_terminal or self.adopt(record):
-            return
-        error = JobError(
-            code="processing_failed",
-            message=f"The service could not finish this photo in {record.attempts} attempts; it can be retried.",
-        )
-        self.finish(record.ended(JobStatus.FAILED, at_ms=self.clock(), error=error))
+    def give_up_if_exhausted(self, job_id: str) -> bool:
+        """End a job as failed that nobody holds and that has no attempt left; tell whether it was so.
+
+        An outcome that was written for this run meanwhile stands.
+        """
+        record = self.store.exhausted(job_id, max_attempts=self.settings.max_attempts)
+        if record is None:
+            return False
+        if not self.adopt(record):
+            message = f"The service could not finish this photo in {record.attempts} attempts; it can be retried."
+            error = JobError(code=PROCESSING_FAILED, message=message)
+            self.finish(record.ended(JobStatus.FAILED, at_ms=self.clock(), error=error))
+        return True
 
     def give_back(self, claim: Claim, *, retry_after_s: float, charge: bool) -> None:
-        """Queue a job again that could not be measured; `charge` it the attempt unless a dependency was at fault."""
-        if charge and claim.record.attempts >= self.settings.max_attempts:
-            self.give_up(claim.record.id)
-        else:
-            self.store.release(claim, retry_after_s=retry_after_s, charge=charge)
+        """Queue a job again that could not be measured; `charge` it the attempt unless a dependency was at fault.
+
+        Nothing happens when the claim is no longer valid: the job is somebody else's then, or in another run.
+        """
+        if self.store.release(claim, retry_after_s=retry_after_s, charge=charge):
+            self.give_up_if_exhausted(claim.record.id)
 
     # What a client may do to a job
 
@@ -235,6 +239,9 @@ class JobLifecycle:
         self.objects.put_if_absent(layout.rerun_key(tenant, job_id, run), b"")
         self.store.create(record)  # a record that was lost and not rebuilt yet
         self.store.reopen(job_id, run=run)
+        # A DELETE writes the tombstone and then drops the record: one of the two sees the other.
+        if self.archive.is_deleted(tenant, job_id):
+            self.forget(tenant, job_id)
         reopened = self.find(tenant, job_id)
         self.ring(reopened)
         return reopened
@@ -243,10 +250,16 @@ class JobLifecycle:
         """Forget a job for good: unreadable when this returns. Raises `JobNotFound`."""
         self.find(tenant, job_id)
         self.objects.put(layout.tombstone_key(tenant, job_id), b"")
+        self.forget(tenant, job_id)
+
+    def forget(self, tenant: str, job_id: str) -> None:
+        """Drop the record of a job and delete its objects.
+
+        The debt is not noted as paid: the upkeep pays it once more when every lease has run out, in case a worker
+        wrote its outcome after this and was killed before it saw that nobody wants it.
+        """
         self.store.drop(job_id, tenant)
         try:
-            # Not noted as cleaned: the upkeep does it once more when every lease has run out, in case a worker wrote
-            # its outcome after this and was killed before it saw the tombstone.
             self.archive.purge(tenant, job_id)
         except Transient as error:
             logger.warning("purging %s is put off: %s", job_id, error)

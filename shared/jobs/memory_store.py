@@ -35,7 +35,7 @@ class _Entry:
 class _State:
     jobs: dict[str, _Entry] = field(default_factory=dict)
     cleanups: dict[Cleanup, int] = field(default_factory=dict)
-    beats: dict[tuple[str, int], int] = field(default_factory=dict)
+    beats: dict[tuple[QueueName, str, int], int] = field(default_factory=dict)
     rebuilding: set[str] = field(default_factory=set)
     rebuilt: bool = False
 
@@ -156,6 +156,15 @@ class MemoryJobStore:
         return True
 
     @_atomic
+    def exhausted(self, job_id: str, *, max_attempts: int) -> JobRecord | None:
+        """Return the record if nobody holds the job and no attempt is left."""
+        entry = self._state.jobs.get(job_id)
+        if entry is None or entry.record.status.is_terminal or entry.record.attempts < max_attempts:
+            return None
+        held = entry.record.status is JobStatus.RUNNING and entry.lease_until_ms > self._clock()
+        return None if held else entry.record
+
+    @_atomic
     def settle(self, ended: JobRecord) -> Settlement:
         """End the job as the first outcome of this run says."""
         entry = self._state.jobs.get(ended.id)
@@ -174,7 +183,7 @@ class MemoryJobStore:
             finished_ms=ended.finished_ms,
             error=ended.error,
         )
-        if not (ended.options.keep_image or ended.status is JobStatus.FAILED):
+        if not ended.needs_upload:
             self._state.cleanups[Cleanup(CleanupKind.UPLOAD, entry.record.tenant, ended.id)] = self._clock()
         self._wake(ended.id)
         return Settlement.SETTLED
@@ -295,15 +304,16 @@ class MemoryJobStore:
         return True
 
     @_atomic
-    def beat(self, host: str, process_id: int, *, valid_s: float) -> None:
-        """Note that a worker process is ready to measure."""
-        self._state.beats[host, process_id] = self._in(valid_s)
+    def beat(self, host: str, process_id: int, queues: Sequence[QueueName], *, valid_s: float) -> None:
+        """Note that a worker process is ready to measure what comes in some queues."""
+        for queue in queues:
+            self._state.beats[queue, host, process_id] = self._in(valid_s)
 
     @_atomic
-    def live_workers(self, host: str | None = None) -> int:
-        """Return how many worker processes, of all hosts or of one, said lately that they are ready."""
-        alive = [where for (where, _), until in self._state.beats.items() if until >= self._clock()]
-        return sum(host in {None, where} for where in alive)
+    def live_workers(self, queue: QueueName, *, host: str | None = None) -> int:
+        """Return how many worker processes, of all hosts or of one, said lately that they watch a queue."""
+        alive = [(watched, where) for (watched, where, _), until in self._state.beats.items() if until >= self._clock()]
+        return sum(watched is queue and host in {None, where} for watched, where in alive)
 
     def forget_everything(self) -> None:
         """Lose all records, as a flushed Redis does."""

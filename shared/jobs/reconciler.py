@@ -8,11 +8,12 @@ from __future__ import annotations
 import itertools
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from shared.clock import to_ms
-from shared.errors import QueueUnavailable, UnreadableOutcome
+from shared.errors import QueueUnavailable, UnreadableObject
 from shared.jobs.archive import Traces
 from shared.jobs.lifecycle import JobLifecycle
 from shared.jobs.store import Cleanup, CleanupKind
@@ -24,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 500
 """Jobs handled of a kind in one round, so that no kind starves another."""
+_HALF_DONE_S: Final = 3600.0
+"""How old objects must be before they count as left behind, and not as a submission in the middle."""
 _TOMBSTONE_EXTRA_S: Final = 86_400.0
 """How much longer than the job itself a tombstone is kept."""
 
@@ -38,10 +41,12 @@ class Reconciler:
         self._settings = jobs.settings
 
     def round(self) -> Counter[str]:
-        """Do all that is due now; return how much of each kind was done."""
+        """Do all that is due now, a rebuild included; return how much of each kind was done."""
+        return self.rebuild_if_lost() + self.due()
+
+    def due(self) -> Counter[str]:
+        """Ring, return leases, expire, pay debts: what must not wait for anything longer."""
         done: Counter[str] = Counter()
-        if not self._store.is_rebuilt():
-            done += self.rebuild()
         for queue in QueueName:
             done["rung"] += self._ring_due(queue)
         done["leases"] = self._return_leases()
@@ -49,8 +54,10 @@ class Reconciler:
         done["cleaned"] = self._pay_debts()
         return +done
 
-    def rebuild(self) -> Counter[str]:
-        """Make every record that storage knows of and the records lack; then say that they are complete."""
+    def rebuild_if_lost(self) -> Counter[str]:
+        """If the records were lost, make every one that storage knows of; then say that they are complete."""
+        if self._store.is_rebuilt():
+            return Counter()
         token = self._store.begin_rebuild()
         logger.warning("rebuilding the records of jobs from storage")
         done = self._mend_all(self._archive.survey())
@@ -63,22 +70,21 @@ class Reconciler:
         return self._mend_all(self._archive.survey())
 
     def sweep(self) -> Counter[str]:
-        """Look for photos that were stored by an API that died before it wrote their record."""
-        uploads = self._archive.uploads()
+        """Look for what an API left half-done that died: photos without a record, records with a tombstone."""
         done: Counter[str] = Counter()
-        while owners := {job_id: tenant for tenant, job_id in itertools.islice(uploads, _AT_ONCE)}:
+        for owners in _in_parts(self._archive.owners(layout.UPLOADS)):
             lost = self._store.missing(list(owners))
             done += self._mend_all(self._archive.traces(owners[job_id], job_id) for job_id in lost)
+        for owners in _in_parts(self._archive.owners(layout.DELETED)):
+            undead = owners.keys() - set(self._store.missing(list(owners)))
+            done += self._mend_all(self._archive.traces(owners[job_id], job_id) for job_id in sorted(undead))
         return done
 
     def _mend_all(self, surveyed: Iterable[Traces]) -> Counter[str]:
         done: Counter[str] = Counter()
         for traces in surveyed:
-            try:
+            with _damage_is_logged(traces.job_id, done):
                 done[self._mend(traces)] += 1
-            except UnreadableOutcome:
-                logger.exception("left as it is: %s", traces.job_id)
-                done["unreadable"] += 1
         del done["right"]
         return done
 
@@ -91,37 +97,44 @@ class Reconciler:
             return self._restore(traces)
         if not record.status.is_terminal:
             return "adopted" if traces.last_outcome >= record.run and self._jobs.adopt(record) else "right"
-        kept = record.options.keep_image or record.status is JobStatus.FAILED
-        if traces.uploaded and not kept:
+        if record.status is JobStatus.FAILED and traces.uploaded and traces.last_rerun > record.run:
+            if self._store.reopen(record.id, run=traces.last_rerun):
+                self._jobs.ring(record)
+            return "reopened"
+        if traces.uploaded and not record.needs_upload:
             self._jobs.clean(Cleanup(CleanupKind.UPLOAD, traces.tenant, traces.job_id))
             return "uploads_deleted"
         return "right"
 
     def _mend_deleted(self, traces: Traces) -> str:
-        left_over = traces.uploaded or traces.last_outcome or traces.last_rerun
-        if left_over or self._store.get(traces.job_id):
-            self._store.drop(traces.job_id, traces.tenant)
-            self._jobs.clean(Cleanup(CleanupKind.EVERYTHING, traces.tenant, traces.job_id))
-        made_ms = to_ms(job_id_time(traces.job_id).timestamp())
-        if self._jobs.clock() > made_ms + to_ms(self._settings.retention_s + _TOMBSTONE_EXTRA_S):
+        left_over = traces.has_objects or self._store.get(traces.job_id) is not None
+        if left_over:
+            self._jobs.forget(traces.tenant, traces.job_id)
+        if self._is_older_than(traces, self._settings.retention_s + _TOMBSTONE_EXTRA_S):
             self._jobs.objects.delete(layout.tombstone_key(traces.tenant, traces.job_id))
             return "tombstones_expired"
         return "deleted_again" if left_over else "right"
 
+    def _is_older_than(self, traces: Traces, age_s: float) -> bool:
+        return self._jobs.clock() > to_ms(job_id_time(traces.job_id).timestamp() + age_s)
+
     def _restore(self, traces: Traces) -> str:
         record = self._archive.restore(traces)
         if record is None:
+            if self._is_older_than(traces, _HALF_DONE_S):
+                # Options without a photo, a preview without a result: nobody comes for them.
+                self._archive.purge(traces.tenant, traces.job_id)
+                return "orphans_deleted"
             return "right"
         self._store.create(record)
         # A DELETE writes the tombstone and then drops the record: one of the two sees the other.
         if self._archive.is_deleted(record.tenant, record.id):
-            self._store.drop(record.id, record.tenant)
+            self._jobs.forget(record.tenant, record.id)
             return "right"
-        if record.status.is_terminal:
-            if traces.uploaded and not (record.options.keep_image or record.status is JobStatus.FAILED):
-                self._jobs.clean(Cleanup(CleanupKind.UPLOAD, record.tenant, record.id))
-        else:
+        if not record.status.is_terminal:
             self._jobs.ring(record)
+        elif traces.uploaded and not record.needs_upload:
+            self._jobs.clean(Cleanup(CleanupKind.UPLOAD, record.tenant, record.id))
         return "restored"
 
     def _ring_due(self, queue: QueueName) -> int:
@@ -147,15 +160,17 @@ class Reconciler:
         """Look after jobs whose worker did not come back in time."""
         expired = self._store.expired_leases(_AT_ONCE, grace_s=self._settings.doorbell_grace_s)
         for job_id in expired:
-            record = self._store.get(job_id)
-            if record is None or record.status.is_terminal:
-                continue
-            logger.warning("the lease of %s ran out in attempt %d", job_id, record.attempts)
-            if record.attempts >= self._settings.max_attempts:
-                self._jobs.give_up(job_id)
-            elif not self._jobs.adopt(record):
-                self._jobs.ring(record)
+            with _damage_is_logged(job_id):
+                self._return_lease(job_id)
         return len(expired)
+
+    def _return_lease(self, job_id: str) -> None:
+        if self._jobs.give_up_if_exhausted(job_id):
+            return
+        record = self._store.get(job_id)
+        if record is not None and not record.status.is_terminal and not self._jobs.adopt(record):
+            logger.warning("the lease of %s ran out in attempt %d", job_id, record.attempts)
+            self._jobs.ring(record)
 
     def _expire(self) -> int:
         """Forget jobs whose time is over, and their objects."""
@@ -163,8 +178,7 @@ class Reconciler:
         for job_id in expired:
             record = self._store.get(job_id)
             if record:
-                self._store.drop(job_id, record.tenant)
-                self._jobs.clean(Cleanup(CleanupKind.EVERYTHING, record.tenant, job_id))
+                self._jobs.forget(record.tenant, job_id)
         return len(expired)
 
     def _pay_debts(self) -> int:
@@ -174,3 +188,20 @@ class Reconciler:
         for cleanup in due:
             self._jobs.clean(cleanup)
         return len(due)
+
+
+def _in_parts(owners: Iterator[tuple[str, str]]) -> Iterator[dict[str, str]]:
+    """Yield tenants by job id, a bounded number at a time."""
+    while part := {job_id: tenant for tenant, job_id in itertools.islice(owners, _AT_ONCE)}:
+        yield part
+
+
+@contextmanager
+def _damage_is_logged(job_id: str, done: Counter[str] | None = None) -> Iterator[None]:
+    """Leave a job as it is whose objects cannot be read, so that one of them does not stop all others."""
+    try:
+        yield
+    except UnreadableObject:
+        logger.exception("left as it is: %s", job_id)
+        if done is not None:
+            done["unreadable"] += 1

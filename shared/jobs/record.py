@@ -24,7 +24,7 @@ LEGAL_MOVES: Final[dict[JobStatus, frozenset[JobStatus]]] = {
     JobStatus.FAILED: frozenset({_QUEUED}),
     JobStatus.CANCELLED: frozenset(),
 }
-"""From each status, where a job may go next. Stores enforce it; the state machine in the tests walks it."""
+"""From each status, where a job may go next: what the stores do, and what the tests hold them to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,13 @@ class JobRecord:
     started_ms: int | None = None
     finished_ms: int | None = None
     error: JobError | None = None
+
+    @property
+    def needs_upload(self) -> bool:
+        """Whether the photo is still there for something: to be measured, retried, or drawn on as was asked for."""
+        if self.status is JobStatus.SUCCEEDED:
+            return self.options.keep_image
+        return not self.status.is_terminal or self.status is JobStatus.FAILED
 
     def ended(self, status: JobStatus, *, at_ms: int, error: JobError | None = None) -> JobRecord:
         """Return this record as it is once the job has ended in `status`."""

@@ -131,7 +131,8 @@ class RedisJobStore:
             socket_timeout=settings.redis_timeout_s,
             socket_connect_timeout=settings.redis_timeout_s,
             health_check_interval=_HEALTH_CHECK_S,
-            # A lost connection is tried once anew; a script may then run twice, and every script bears that.
+            # A lost connection is tried once anew; a script may then run twice with the same arguments, and each bears
+            # that: a claim knows its own token.
             retry=Retry(NoBackoff(), 1),
         )
         folder = files("shared.jobs") / "lua"
@@ -171,9 +172,18 @@ class RedisJobStore:
         due = self._in(retry_after_s)
         return bool(self._run("release", claim.record.id, self._clock(), due, claim.token, int(charge)))
 
+    def exhausted(self, job_id: str, *, max_attempts: int) -> JobRecord | None:
+        """Return the record if nobody holds the job and no attempt is left."""
+        with _translated():
+            fields: Any = self._redis.hgetall(f"{_PREFIX}job:{job_id}")
+        record = _to_record(job_id, fields) if fields else None
+        if record is None or record.status.is_terminal or record.attempts < max_attempts:
+            return None
+        held = record.status is JobStatus.RUNNING and int(fields[b"lease_until_ms"]) > self._clock()
+        return None if held else record
+
     def settle(self, ended: JobRecord) -> Settlement:
         """End the job as the first outcome of this run says."""
-        upload_goes = not (ended.options.keep_image or ended.status is JobStatus.FAILED)
         answer: bytes = self._run(
             "settle",
             ended.id,
@@ -184,7 +194,7 @@ class RedisJobStore:
             "" if ended.started_ms is None else ended.started_ms,
             "" if ended.finished_ms is None else ended.finished_ms,
             _error_json(ended.error),
-            int(upload_goes),
+            int(not ended.needs_upload),
         )
         return Settlement(answer.decode())
 
@@ -296,18 +306,19 @@ class RedisJobStore:
         """Say that the records are complete, unless they were lost since `token` was given."""
         return bool(self._run("end_rebuild", token, self._clock()))
 
-    def beat(self, host: str, process_id: int, *, valid_s: float) -> None:
-        """Note that a worker process is ready to measure."""
+    def beat(self, host: str, process_id: int, queues: Sequence[QueueName], *, valid_s: float) -> None:
+        """Note that a worker process is ready to measure what comes in some queues."""
         with _translated():
             pipeline = self._redis.pipeline(transaction=False)
-            pipeline.zadd(_BEATS, {f"{host}:{process_id}": self._in(valid_s)})
-            pipeline.zremrangebyscore(_BEATS, "-inf", self._clock())
+            for queue in queues:
+                pipeline.zadd(f"{_BEATS}:{queue}", {f"{host}:{process_id}": self._in(valid_s)})
+                pipeline.zremrangebyscore(f"{_BEATS}:{queue}", "-inf", self._clock())
             pipeline.execute()
 
-    def live_workers(self, host: str | None = None) -> int:
-        """Return how many worker processes, of all hosts or of one, said lately that they are ready."""
+    def live_workers(self, queue: QueueName, *, host: str | None = None) -> int:
+        """Return how many worker processes, of all hosts or of one, said lately that they watch a queue."""
         with _translated():
-            alive = _ids(self._redis.zrangebyscore(_BEATS, self._clock(), "+inf"))
+            alive = _ids(self._redis.zrangebyscore(f"{_BEATS}:{queue}", self._clock(), "+inf"))
         return sum(host in {None, worker.rpartition(":")[0]} for worker in alive)
 
     def check(self) -> None:

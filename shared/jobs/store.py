@@ -113,6 +113,10 @@ class JobStore(Protocol):
         """
         ...
 
+    def exhausted(self, job_id: str, *, max_attempts: int) -> JobRecord | None:
+        """Return the record if nobody holds the job and no attempt is left; within its run that stays so."""
+        ...
+
     def settle(self, ended: JobRecord) -> Settlement:
         """End the job as the outcome that was written first for this run says; wakes whoever waits."""
         ...
@@ -187,12 +191,12 @@ class JobStore(Protocol):
         """Say that the records are complete; False if they were lost since `token` was given."""
         ...
 
-    def beat(self, host: str, process_id: int, *, valid_s: float) -> None:
-        """Note that a worker process is ready to measure."""
+    def beat(self, host: str, process_id: int, queues: Sequence[QueueName], *, valid_s: float) -> None:
+        """Note that a worker process is ready to measure what comes in some queues."""
         ...
 
-    def live_workers(self, host: str | None = None) -> int:
-        """Return how many worker processes, of all hosts or of one, said lately that they are ready."""
+    def live_workers(self, queue: QueueName, *, host: str | None = None) -> int:
+        """Return how many worker processes, of all hosts or of one, said lately that they watch a queue."""
         ...
 
     def check(self) -> None:

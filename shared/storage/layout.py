@@ -2,7 +2,7 @@
 
 | object | written | meaning |
 |---|---|---|
-| `options/{tenant}/{job}` | first, only when there is something to keep | reference and options, in the body |
+| `options/{tenant}/{job}` | first, if there is something to keep | options and queue, in the body |
 | `uploads/{tenant}/{job}` | then | the photo; from here the job is accepted, whatever dies next |
 | `outcomes/{tenant}/{job}/{run}` | once | how the run ended, with the result |
 | `reruns/{tenant}/{job}/{run}` | before a retry is answered | another run was asked for |
@@ -12,7 +12,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
+
+from shared.names import JOB_ID_PATTERN
 
 UPLOADS: Final = "uploads/"
 OUTCOMES: Final = "outcomes/"
@@ -62,18 +65,16 @@ def rerun_key(tenant: str, job_id: str, run: int) -> str:
     return f"{reruns_prefix(tenant, job_id)}{run:06d}"
 
 
-def owner_of(key: str) -> tuple[str, str]:
-    """Return (tenant, job id) of any key above.
+_OF_A_JOB: Final = re.compile(rf"[a-z]+/(?P<tenant>[^/]+)/(?P<job>{JOB_ID_PATTERN.pattern})(?:/(?P<run>\d{{6}}))?")
 
-    Raises
-    ------
-    ValueError
-        If the key has too few parts to have an owner.
-    """
-    _, tenant, job_id, *_ = key.split("/")
-    return tenant, job_id
+
+def owner_of(key: str) -> tuple[str, str] | None:
+    """Return (tenant, job id) of any key above, or None of a key that this service does not write."""
+    found = _OF_A_JOB.fullmatch(key)
+    return (found["tenant"], found["job"]) if found else None
 
 
 def run_of(key: str) -> int:
-    """Return the run of an outcome's or a retry's key."""
-    return int(key.rsplit("/", 1)[1])
+    """Return the run of an outcome's or a retry's key, 0 of any other."""
+    found = _OF_A_JOB.fullmatch(key)
+    return int(found["run"] or 0) if found else 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.parsers import ResponseParserError
 
 from shared.errors import ConfigurationError, ObjectMissing, StorageUnavailable
 from shared.storage.base import ObjectInfo
@@ -16,10 +17,12 @@ from shared.storage.base import ObjectInfo
 if TYPE_CHECKING:
     from shared.config import Settings
 
-_MISSING: Final = frozenset({"NoSuchKey", "404", "NotFound"})
+_MISSING: Final = frozenset({"NoSuchKey"})
+_MISSING_BY_HEAD: Final = frozenset({"NoSuchKey", "404", "NotFound"})
+"""HEAD has no body to say what is missing."""
 _BUCKET_MISSING: Final = frozenset({"NoSuchBucket", "404", "NotFound"})
 _BUCKET_THERE: Final = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists"})
-_REFUSED: Final = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "409"})
+_REFUSED: Final = frozenset({"PreconditionFailed", "412"})
 _FORBIDDEN: Final = frozenset({"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch"})
 _RANGE_OF_NOTHING: Final = frozenset({"InvalidRange", "416"})
 _MAX_CONNECTIONS: Final = 32
@@ -33,7 +36,7 @@ def _code(error: ClientError) -> str:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (BotoCoreError, HTTPClientError, OSError) as error:
+    except (BotoCoreError, HTTPClientError, ResponseParserError, OSError) as error:
         raise StorageUnavailable(f"the object store did not answer: {type(error).__name__}") from error
     except ClientError as error:
         raise StorageUnavailable(f"the object store refused: {_code(error)}") from error
@@ -103,7 +106,7 @@ class S3ObjectStore:
             try:
                 self._client.head_object(Bucket=self._bucket, Key=key)
             except ClientError as error:
-                if _code(error) in _MISSING:
+                if _code(error) in _MISSING_BY_HEAD:
                     return False
                 raise
         return True

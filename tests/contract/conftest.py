@@ -21,7 +21,7 @@ from tests.clock import FakeClock
 from tests.core import Core
 
 
-def _settings(stores: Stack, **changed: Any) -> Settings:
+def settings_beside(stores: Stack, **changed: Any) -> Settings:
     """Settings of the real stores, beside what the running service uses: another database, another bucket."""
     names = {name.removeprefix("FACEFIT_").lower(): value for name, value in stores.settings_env.items()}
     names["redis_url"] = names["redis_url"].removesuffix("/0") + "/1"
@@ -32,7 +32,7 @@ def _settings(stores: Stack, **changed: Any) -> Settings:
 def store(request: pytest.FixtureRequest, clock: FakeClock) -> JobStore:
     if request.param == "memory":
         return MemoryJobStore(clock)
-    settings = _settings(request.getfixturevalue("stores"))
+    settings = settings_beside(request.getfixturevalue("stores"))
     _flush(settings)
     return RedisJobStore(settings, clock)
 
@@ -41,7 +41,7 @@ def store(request: pytest.FixtureRequest, clock: FakeClock) -> JobStore:
 def objects(request: pytest.FixtureRequest) -> ObjectStore:
     if request.param == "memory":
         return MemoryObjectStore()
-    store = S3ObjectStore(_settings(request.getfixturevalue("stores")))
+    store = S3ObjectStore(settings_beside(request.getfixturevalue("stores")))
     store.prepare(create_bucket=True)
     return store
 
@@ -71,7 +71,7 @@ class AnyCore:
 def any_core(request: pytest.FixtureRequest) -> AnyCore:
     if request.param == "memory":
         return AnyCore(Core, examples=200)
-    settings = _settings(request.getfixturevalue("stores"))
+    settings = settings_beside(request.getfixturevalue("stores"))
     shared_store = RedisJobStore(settings)
 
     def make() -> Core:

@@ -147,9 +147,7 @@ class LifeOfJobs(RuleBasedStateMachine):
                 continue
             record = self.core.find(job)
             assert record.status.is_terminal
-            assert (layout.upload_key(LOCAL_TENANT, job) in keys) == (
-                record.status is JobStatus.FAILED or record.options.keep_image
-            )
+            assert (layout.upload_key(LOCAL_TENANT, job) in keys) == record.needs_upload
             if record.status is JobStatus.SUCCEEDED:
                 assert self._result(job) in {b"{}", b'{"faces":[]}'}
 

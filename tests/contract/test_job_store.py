@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pytest
+import redis
 
+from shared.errors import RecordsUnavailable
 from shared.jobs.record import JobRecord, new_record
+from shared.jobs.redis_store import RedisJobStore
 from shared.jobs.store import Claim, ClaimRefusal, Cleanup, CleanupKind, JobQuery, JobStore, Settlement
 from shared.names import LOCAL_TENANT, QueueName, new_job_id
 from shared.schemas import JobError, JobOptions, JobStatus
-
-if TYPE_CHECKING:
-    from tests.clock import FakeClock
+from tests.clock import FakeClock
+from tests.contract.conftest import settings_beside
 
 LEASE_S = 40.0
 
@@ -305,6 +306,7 @@ def test_jobs_expire(store: JobStore, clock: FakeClock) -> None:
     [
         (JobStatus.SUCCEEDED, False, True),
         (JobStatus.SUCCEEDED, True, False),
+        (JobStatus.CANCELLED, True, True),
         (JobStatus.REJECTED, False, True),
         (JobStatus.CANCELLED, False, True),
         (JobStatus.FAILED, False, False),
@@ -356,17 +358,62 @@ def test_completeness_is_said_only_if_nothing_was_lost_meanwhile(store: JobStore
 
 
 def test_a_worker_counts_while_its_beat_is_fresh(store: JobStore, clock: FakeClock) -> None:
-    store.beat("a", 1, valid_s=15)
-    store.beat("a", 1, valid_s=15)
-    store.beat("b", 2, valid_s=5)
-    assert store.live_workers() == 2
-    assert [store.live_workers(host) for host in ("a", "b", "c")] == [1, 1, 0]
+    both, bulk = list(QueueName), QueueName.BULK
+    store.beat("a", 1, both, valid_s=15)
+    store.beat("a", 1, both, valid_s=15)
+    store.beat("b", 2, [bulk], valid_s=5)
+    assert (store.live_workers(bulk), store.live_workers(QueueName.INTERACTIVE)) == (2, 1)
+    assert [store.live_workers(bulk, host=host) for host in ("a", "b", "c")] == [1, 1, 0]
     clock.advance(10)
-    assert store.live_workers() == 1
+    assert store.live_workers(bulk) == 1
     clock.advance(10)
-    assert store.live_workers() == 0
+    assert store.live_workers(bulk) == 0
 
 
 def test_the_store_answers(store: JobStore) -> None:
     store.check()
     assert store.missing([]) == []
+
+
+def test_only_what_nobody_holds_is_exhausted(store: JobStore, clock: FakeClock) -> None:
+    record = make_record()
+    store.create(record)
+    for _ in range(3):
+        assert store.exhausted(record.id, max_attempts=3) is None
+        held = claim(store, record.id)
+        assert store.exhausted(record.id, max_attempts=3) is None
+        clock.advance(LEASE_S)
+    found = store.exhausted(record.id, max_attempts=3)
+    assert found == held.record
+    store.settle(end(held.record, JobStatus.FAILED))
+    assert store.exhausted(record.id, max_attempts=3) is None
+    assert store.exhausted(new_job_id(), max_attempts=3) is None
+
+
+def test_a_full_redis_can_be_emptied(request: pytest.FixtureRequest) -> None:
+    stores = request.getfixturevalue("stores")
+    real = RedisJobStore(settings_beside(stores))
+    records = [make_record() for _ in range(3)]
+    for record in records:
+        real.create(record)
+    with redis.Redis.from_url(stores.settings_env["FACEFIT_REDIS_URL"]) as client:
+        client.config_set("maxmemory", 1)
+        try:
+            with pytest.raises(RecordsUnavailable):
+                real.create(make_record())
+            held = claim(real, records[0].id)
+            assert real.settle(end(held.record)) is Settlement.SETTLED
+            real.drop(records[1].id, LOCAL_TENANT)
+        finally:
+            client.config_set("maxmemory", 0)
+    assert real.missing([record.id for record in records]) == [records[1].id]
+
+
+def test_a_claim_whose_answer_was_lost_is_given_again(request: pytest.FixtureRequest) -> None:
+    real = RedisJobStore(settings_beside(request.getfixturevalue("stores")))
+    record = make_record()
+    real.create(record)
+    now = record.created_ms
+    first = real._run("claim", record.id, now, now + 1000, "token", 3)
+    assert real._run("claim", record.id, now, now + 1000, "token", 3) == first
+    assert real._run("claim", record.id, now, now + 1000, "another", 3) == b"busy"

@@ -14,6 +14,7 @@ import redis
 from PIL import Image
 
 from shared.config import Settings
+from shared.names import LOCAL_TENANT
 from shared.storage import layout
 from shared.storage.s3 import S3ObjectStore
 from stack.stack import Stack
@@ -93,8 +94,8 @@ def assert_all_succeeded_once(stack: Stack, load: Load, jobs: list[dict[str, obj
     assert Counter(str(job["status"]) for job in jobs) == {"succeeded": len(load.accepted)}
     names = {name.removeprefix("FACEFIT_").lower(): value for name, value in stack.settings_env.items()}
     objects = S3ObjectStore(Settings.model_validate(names))
-    outcomes = Counter(layout.owner_of(found.key)[1] for found in objects.list(layout.OUTCOMES))
-    assert {job_id: outcomes[job_id] for job_id in load.accepted} == dict.fromkeys(load.accepted, 1)
+    outcomes = Counter(layout.owner_of(found.key) for found in objects.list(layout.OUTCOMES))
+    assert {job_id: outcomes[LOCAL_TENANT, job_id] for job_id in load.accepted} == dict.fromkeys(load.accepted, 1)
     wait_until(lambda: not list(objects.list(layout.UPLOADS)), "uploads that should be gone")
 
 

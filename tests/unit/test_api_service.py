@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from openapi_spec_validator import validate
 
 from shared.measurements import DEFINITIONS
+from shared.names import QueueName
 from shared.schemas import MeasurementCatalogue, Readiness
 from tests.core import Core
 
@@ -69,7 +70,7 @@ def test_readiness_names_the_part_that_is_away(api: FlaskClient, live_core: Core
 
     status, answer = state()
     assert (status, answer.status, answer.worker.ok, answer.redis.ok) == (503, "not_ready", False, True)
-    live_core.store.beat("w", 1, valid_s=60)
+    live_core.store.beat("w", 1, [QueueName.INTERACTIVE], valid_s=60)
     assert state()[0] == 200
     live_core.objects.away = True
     status, answer = state()

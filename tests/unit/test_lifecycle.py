@@ -19,6 +19,7 @@ from shared.jobs.store import Claim, JobQuery
 from shared.names import LOCAL_TENANT, QueueName, new_job_id
 from shared.schemas import JobOptions, JobStatus
 from shared.storage import layout
+from shared.storage.memory import MemoryObjectStore
 from tests.core import PHOTO, Core
 
 
@@ -259,9 +260,85 @@ def test_giving_back_charges_bugs_and_not_dependencies(core: Core) -> None:
 def test_giving_up_adopts_an_outcome_that_came_in_time(core: Core) -> None:
     record = core.accept()
     claim = claimed(core, record.id)
+    for _ in range(2):
+        core.clock.advance(core.settings.lease_s)
+        claim = claimed(core, record.id)
     core.jobs.archive.write_outcome(claim.record.ended(JobStatus.SUCCEEDED, at_ms=core.clock()), b"{}")
-    core.jobs.give_up(record.id)
+    core.clock.advance(core.settings.lease_s)
+    assert core.jobs.give_up_if_exhausted(record.id)
     assert core.find(record.id).status is JobStatus.SUCCEEDED
+
+
+def used_up(core: Core, job_id: str) -> Claim:
+    """Hold the third and last attempt at a job."""
+    for _ in range(2):
+        claimed(core, job_id)
+        core.clock.advance(core.settings.lease_s)
+    return claimed(core, job_id)
+
+
+def test_a_job_that_somebody_holds_is_not_given_up(core: Core) -> None:
+    record = core.accept()
+    used_up(core, record.id)
+    assert not core.jobs.give_up_if_exhausted(record.id)
+    core.clock.advance(core.settings.lease_s)
+    assert core.jobs.give_up_if_exhausted(record.id)
+
+
+def test_a_stale_worker_that_fails_does_not_end_the_next_run(core: Core) -> None:
+    record = core.accept()
+    stale = used_up(core, record.id)
+    core.clock.advance(core.settings.lease_s)
+    core.jobs.give_up_if_exhausted(record.id)
+    core.jobs.retry(LOCAL_TENANT, record.id)
+    core.jobs.give_back(stale, retry_after_s=1, charge=True)
+    assert (core.find(record.id).status, core.find(record.id).run) == (JobStatus.QUEUED, 2)
+
+
+def test_a_stale_worker_that_fails_does_not_end_what_was_rebuilt(core: Core) -> None:
+    record = core.accept()
+    stale = used_up(core, record.id)
+    core.lose_records()
+    core.reconciler.round()
+    claimed(core, record.id)
+    core.jobs.give_back(stale, retry_after_s=1, charge=True)
+    assert core.find(record.id).status is JobStatus.RUNNING
+
+
+def test_an_expired_job_is_not_there_even_before_the_upkeep_comes(core: Core) -> None:
+    record = core.accept()
+    core.clock.now_ms = record.expires_ms
+    with pytest.raises(JobNotFound):
+        core.find(record.id)
+
+
+def test_a_refused_outcome_that_is_not_there_is_not_taken_for_written(core: Core) -> None:
+    class Refusing(MemoryObjectStore):
+        def put_if_absent(self, key: str, body: bytes) -> bool:
+            del key, body
+            return False
+
+    refusing = Core(objects=Refusing())
+    claim = claimed(refusing, refusing.accept().id)
+    with pytest.raises(StorageUnavailable):
+        refusing.jobs.finish(claim.record.ended(JobStatus.SUCCEEDED, at_ms=core.clock()), b"{}")
+    assert refusing.find(claim.record.id).status is JobStatus.RUNNING
+
+
+def test_a_retry_that_meets_a_delete_brings_nothing_back(core: Core) -> None:
+    class DeletesMeanwhile(MemoryObjectStore):
+        def put_if_absent(self, key: str, body: bytes) -> bool:
+            if key.startswith(layout.RERUNS):
+                unlucky.jobs.delete(LOCAL_TENANT, key.split("/")[2])
+            return super().put_if_absent(key, body)
+
+    unlucky = Core(objects=DeletesMeanwhile())
+    record = unlucky.accept(JobOptions(reference="r"))
+    unlucky.work(JobStatus.FAILED)
+    with pytest.raises(JobNotFound):
+        unlucky.jobs.retry(LOCAL_TENANT, record.id)
+    assert unlucky.store.get(record.id) is None
+    assert unlucky.stored() == [layout.tombstone_key(LOCAL_TENANT, record.id)]
 
 
 def test_a_debt_to_storage_is_paid_later_when_storage_is_away(core: Core) -> None:

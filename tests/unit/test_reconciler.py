@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
+from shared.errors import JobNotFound
+from shared.jobs.lifecycle import Upload
 from shared.jobs.store import JobQuery
-from shared.names import LOCAL_TENANT, QueueName
+from shared.names import LOCAL_TENANT, QueueName, new_job_id
 from shared.schemas import JobOptions, JobStatus
 from shared.storage import layout
-from tests.core import Core
+from tests.core import PHOTO, Core
 
 DAY_S = 86_400.0
 
@@ -148,7 +152,7 @@ def test_a_damaged_outcome_does_not_stop_the_others(core: Core) -> None:
     core.work()
     core.objects.put(layout.outcome_key(LOCAL_TENANT, damaged.id, 1), b"not what this service writes")
     core.lose_records()
-    assert core.reconciler.rebuild()["unreadable"] == 1
+    assert core.reconciler.rebuild_if_lost()["unreadable"] == 1
     assert core.find(sound.id).status is JobStatus.SUCCEEDED
 
 
@@ -160,3 +164,112 @@ def test_an_audit_of_a_healthy_service_finds_nothing(core: Core) -> None:
     core.reconciler.round()
     assert core.reconciler.audit() == {}
     assert core.reconciler.sweep() == {}
+
+
+STRAY = [
+    "uploads/readme.txt",
+    "uploads/local/",
+    f"outcomes/local/{new_job_id()}/x",
+    "deleted/local/x",
+    "options/local/job_x",
+]
+
+
+@pytest.mark.parametrize("key", STRAY)
+def test_objects_of_somebody_else_are_passed_over(core: Core, key: str) -> None:
+    record = core.accept()
+    core.objects.put(key, b"")
+    core.lose_records()
+    core.settle_down()
+    assert core.find(record.id).status is JobStatus.SUCCEEDED
+    assert key in core.stored()
+
+
+def test_options_of_a_later_version_do_not_stop_the_others(core: Core) -> None:
+    later, sound = core.accept(JobOptions(reference="later")), core.accept()
+    core.objects.put(layout.options_key(LOCAL_TENANT, later.id), b'{"queue":"interactive","options":{"news":1}}')
+    core.lose_records()
+    assert core.reconciler.rebuild_if_lost()["unreadable"] == 1
+    assert core.find(sound.id).status is JobStatus.QUEUED
+
+
+def test_a_damaged_outcome_of_a_job_whose_lease_ran_out(core: Core) -> None:
+    damaged, sound = core.accept(), core.accept()
+    for record in (damaged, sound):
+        core.jobs.claim(record.id)
+    core.objects.put(layout.outcome_key(LOCAL_TENANT, damaged.id, 1), b"not what this service writes")
+    core.doorbell.rung.clear()
+    core.clock.advance(core.settings.lease_s)
+    core.reconciler.round()
+    core.work()
+    assert core.find(sound.id).status is JobStatus.SUCCEEDED
+
+
+def test_a_delete_that_died_after_its_tombstone_is_finished_by_the_sweep(core: Core) -> None:
+    record = core.accept()
+    core.work()
+    core.objects.put(layout.tombstone_key(LOCAL_TENANT, record.id), b"")
+    core.reconciler.sweep()
+    with pytest.raises(JobNotFound):
+        core.find(record.id)
+    assert core.stored() == [layout.tombstone_key(LOCAL_TENANT, record.id)]
+
+
+def test_options_without_a_photo_do_not_stay(core: Core) -> None:
+    record = core.accept(JobOptions(reference="r"))
+    core.objects.delete(layout.upload_key(LOCAL_TENANT, record.id))
+    core.lose_records()
+    core.clock.now_ms = record.created_ms
+    core.reconciler.round()
+    assert core.stored() == [layout.options_key(LOCAL_TENANT, record.id)]  # perhaps the photo is on its way
+    core.clock.advance(3601)
+    core.reconciler.audit()
+    assert core.stored() == []
+
+
+def test_a_preview_written_after_a_delete_does_not_stay(core: Core) -> None:
+    record = core.accept(JobOptions(keep_image=True))
+    core.jobs.delete(LOCAL_TENANT, record.id)
+    core.objects.put(layout.preview_key(LOCAL_TENANT, record.id), b"a face")
+    core.lose_records()
+    core.reconciler.round()
+    assert core.stored() == [layout.tombstone_key(LOCAL_TENANT, record.id)]
+
+
+def test_a_retry_whose_record_never_heard_of_it_is_opened_by_the_audit(core: Core) -> None:
+    record = core.accept()
+    core.work(JobStatus.FAILED)
+    core.objects.put(layout.rerun_key(LOCAL_TENANT, record.id, 2), b"")
+    assert core.reconciler.audit() == {"reopened": 1}
+    core.work()
+    assert core.find(record.id).status is JobStatus.SUCCEEDED
+
+
+def test_what_a_worker_wrote_after_its_job_expired_does_not_stay(core: Core) -> None:
+    record = core.accept()
+    claim = core.jobs.claim(record.id)
+    assert claim is not None
+    core.clock.now_ms = record.expires_ms
+    core.reconciler.round()
+    core.jobs.archive.write_outcome(claim.record.ended(JobStatus.SUCCEEDED, at_ms=core.clock()), b"{}")
+    core.clock.advance(core.settings.lease_s + core.settings.photo_time_limit_s)
+    core.reconciler.round()
+    assert core.stored() == []
+
+
+def test_a_rebuild_remembers_the_queue(core: Core) -> None:
+    upload = Upload(io.BytesIO(PHOTO), "image/jpeg")
+    record = core.jobs.accept(LOCAL_TENANT, upload, JobOptions(), QueueName.BULK)
+    core.lose_records()
+    core.reconciler.round()
+    assert core.find(record.id) == record
+
+
+def test_tenants_whose_names_begin_alike_are_kept_apart(core: Core) -> None:
+    jobs = {}
+    for tenant in ("a", "a-b", "a.b", "ab"):
+        record = core.jobs.accept(tenant, Upload(io.BytesIO(PHOTO), "image/jpeg"), JobOptions(), QueueName.INTERACTIVE)
+        core.work(JobStatus.FAILED)
+        jobs[tenant] = record.id
+    surveyed = [(traces.tenant, traces.job_id) for traces in core.jobs.archive.survey()]
+    assert sorted(surveyed) == sorted(jobs.items())

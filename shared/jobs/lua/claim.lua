@@ -2,6 +2,8 @@
 local id, now, lease_until, token = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local job = load(id)
 if not job then return 'absent' end
+-- The same call again: its answer was lost on the way.
+if job.status == 'running' and job.token == token then return redis.call('HGETALL', job_key(id)) end
 local lease_ran_out = job.status == 'running' and tonumber(job.lease_until_ms) <= now
 if job.status ~= 'queued' and not lease_ran_out then return 'busy' end
 if tonumber(job.attempts) >= tonumber(ARGV[5]) then return 'exhausted' end
