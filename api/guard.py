@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import uuid
 from typing import Final
-from urllib.parse import urlsplit
 
 from flask import Flask, Response, g, request
 
@@ -34,7 +33,8 @@ def register_guard(app: Flask, settings: Settings) -> None:
             detail = f"The service does not answer to the name {host!r}; see FACEFIT_ALLOWED_HOSTS."
             raise ProblemError(HOST_FORBIDDEN, detail)
         origin = request.headers.get("Origin")
-        if origin is not None and not _is_own(origin, request.headers["Host"]):
+        own = request.headers["Host"].lower()
+        if origin is not None and origin.lower() not in {f"http://{own}", f"https://{own}"}:
             detail = "Pages of other sites may not call this service."
             raise ProblemError(ORIGIN_FORBIDDEN, detail)
 
@@ -45,7 +45,3 @@ def register_guard(app: Flask, settings: Settings) -> None:
         response.headers.setdefault("Cache-Control", "no-store")
         response.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
         return response
-
-
-def _is_own(origin: str, host: str) -> bool:
-    return urlsplit(origin).netloc.lower() == host.lower()

@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 _settings = Settings()
 _PREPARE_TRIES = 30
 
-bind = f"{_settings.listen_host}:{_settings.listen_port}"
+_host = f"[{_settings.listen_host}]" if ":" in _settings.listen_host else _settings.listen_host
+bind = f"{_host}:{_settings.listen_port}"
 workers = _settings.api_workers
 threads = _settings.api_threads
 worker_class = "gthread"
 # A waiting client is no dead worker; gthread beats on its own, whatever its threads wait for.
 timeout = 60
-graceful_timeout = 8
+graceful_timeout = 6
 keepalive = 15
 control_socket_disable = True
 loglevel = _settings.log_level.lower()
@@ -42,10 +43,14 @@ def refuse_open_door(addresses: Sequence[Any], settings: Settings) -> None:
     ConfigurationError
         If any address is not this machine alone and `FACEFIT_UNSAFE_NO_KEYS` is not set.
     """
-    reachable = [address for address in addresses if isinstance(address, tuple) and not is_loopback(address[0])]
+    reachable = [
+        address[0] if isinstance(address, tuple) else f"the inherited socket {address}"
+        for address in addresses
+        if isinstance(address, int) or (isinstance(address, tuple) and not is_loopback(address[0]))
+    ]
     if reachable and not settings.unsafe_no_keys:
         raise ConfigurationError(
-            f"facefit refuses to listen on {reachable[0][0]}: there are no API keys, so anybody who reaches that"
+            f"facefit refuses to listen on {reachable[0]}: there are no API keys, so anybody who reaches that"
             " address could read everybody's faces. Listen on 127.0.0.1, or, behind something that guards the door,"
             " set FACEFIT_UNSAFE_NO_KEYS=1."
         )

@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape, quoteattr
 from shared.measurements import DEFINITIONS
 
 SVG_TYPE: Final = "image/svg+xml"
-CONTENT_SECURITY_POLICY: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+CONTENT_SECURITY_POLICY: Final = "default-src 'none'; img-src data:"
 
 _COLOURS: Final = ("#ffd166", "#06d6a0", "#4cc9f0", "#f78c6b", "#c77dff")
 _LANDMARK_SHARE: Final = 1 / 260
@@ -37,7 +37,7 @@ def draw_overlay(result: dict[str, Any], preview_jpeg: bytes | None) -> str:
     width, height = result["image"]["width"], result["image"]["height"]
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif">',
-        f"<title>{len(result['faces'])} measured</title>",
+        f"<title>Measured faces: {len(result['faces'])}</title>",
         '<rect width="100%" height="100%" fill="#20242b"/>',
     ]
     if preview_jpeg is not None:

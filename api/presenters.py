@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final
@@ -11,6 +12,7 @@ import orjson
 from flask import Response
 
 from shared.clock import from_ms
+from shared.errors import RecordsUnavailable
 from shared.jobs.lifecycle import JobLifecycle
 from shared.jobs.record import JobRecord
 from shared.schemas import FaceCoordinates, Job, JobStatus
@@ -23,7 +25,6 @@ _LEGACY_LANDMARKS: Final = 468
 
 def job_model(jobs: JobLifecycle, record: JobRecord) -> Job:
     """Return a job as clients see it, without its result."""
-    queued = record.status is JobStatus.QUEUED
     return Job(
         id=record.id,
         status=record.status,
@@ -33,10 +34,18 @@ def job_model(jobs: JobLifecycle, record: JobRecord) -> Job:
         finished_at=_time(record.finished_ms),
         expires_at=from_ms(record.expires_ms),
         attempts=record.attempts,
-        queue_position=jobs.store.queue_position(record) if queued else None,
+        queue_position=_queue_position(jobs, record),
         error=record.error,
         result=None,
     )
+
+
+def _queue_position(jobs: JobLifecycle, record: JobRecord) -> int | None:
+    if record.status is not JobStatus.QUEUED:
+        return None
+    with suppress(RecordsUnavailable):  # a detail: no reason to refuse the rest
+        return jobs.store.queue_position(record)
+    return None
 
 
 def _time(time_ms: int | None) -> datetime | None:
@@ -66,6 +75,8 @@ def conditional_job_response(jobs: JobLifecycle, record: JobRecord, known_etags:
     # The result is written once for a run, so all that can differ is in the head.
     etag = hashlib.sha256(head).hexdigest()[:32]
     headers = {"ETag": f'"{etag}"', "Cache-Control": "private, no-cache"}
+    if not record.status.is_terminal:
+        headers["Retry-After"] = str(POLL_AGAIN_S)
     if known_etags.contains_weak(etag):
         return Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
     return _with_result(jobs, record, head, status=HTTPStatus.OK, headers=headers)

@@ -56,6 +56,7 @@ LANDMARKS_NOT_KEPT: Final = ProblemKind("landmarks_not_kept", HTTPStatus.CONFLIC
 PAYLOAD_TOO_LARGE: Final = ProblemKind(
     "payload_too_large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The photo has too many bytes"
 )
+UPLOAD_TIMEOUT: Final = ProblemKind("upload_timeout", HTTPStatus.REQUEST_TIMEOUT, "The photo did not arrive in time")
 UNSUPPORTED_FORMAT: Final = ProblemKind(
     "unsupported_format", HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The photo's format is not supported"
 )
@@ -107,6 +108,11 @@ def invalid_fields(error: ValidationError) -> ProblemError:
     ]
     detail = "; ".join(f"{entry.field}: {entry.message}" for entry in errors)
     return ProblemError(INVALID_REQUEST, detail, errors=errors)
+
+
+def unavailable(detail: str) -> ProblemError:
+    """Return the problem of a dependency that is away."""
+    return ProblemError(UNAVAILABLE, detail, headers={"Retry-After": str(RETRY_AFTER_S)})
 
 
 def problem_response(problem: ProblemError) -> Response:
@@ -189,9 +195,9 @@ def _on_transient(error: Transient) -> Response:
     detail = (
         "The records are being rebuilt after a loss; nothing is lost, ask again in a moment."
         if isinstance(error, RecordsRebuilding)
-        else "A part of the service does not answer now. Nothing was accepted; send the same again in a moment."
+        else "A part of the service does not answer now; ask again in a moment."
     )
-    return problem_response(ProblemError(UNAVAILABLE, detail, headers={"Retry-After": str(RETRY_AFTER_S)}))
+    return problem_response(unavailable(detail))
 
 
 def _on_bug(error: Exception) -> Response:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import IO, Any, Final, cast
+from typing import IO, Any, BinaryIO, Final, cast
 
 from flask import Request
 from pydantic import ValidationError
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from api.deadline import upload_deadline
 from api.problems import (
     PAYLOAD_TOO_LARGE,
     UNSUPPORTED_FORMAT,
@@ -43,31 +44,45 @@ class Submission:
 
 
 @contextmanager
-def read_submission(request: Request, settings: Settings) -> Iterator[Submission]:
+def read_submission(request: Request, settings: Settings, *, takes_options: bool = True) -> Iterator[Submission]:
     """Read a photo and its options from a request; its temporary file lives as long as the block.
+
+    Parameters
+    ----------
+    request : Request
+        A multipart form, or raw bytes.
+    settings : Settings
+        For the limits.
+    takes_options : bool
+        Whether fields beside the photo are options; else they are passed over, as the original service did.
 
     Raises
     ------
     ProblemError
-        400 for wrong options or no photo, 413 for too many bytes, 415 for what is no accepted image.
+        400 for wrong options or no photo, 408 for one that does not arrive, 413 for too many bytes, 415 for what is
+        no accepted image.
     """
+    with upload_deadline(request, pause_s=settings.max_upload_pause_s, total_s=settings.max_upload_s):
+        body, fields = _read(request, settings)
+    with body:
+        options = parse_options(fields) if takes_options else JobOptions()
+        yield Submission(_checked(body, settings), options)
+
+
+def _read(request: Request, settings: Settings) -> tuple[IO[bytes], list[tuple[str, str]]]:
     request.max_content_length = settings.max_upload_bytes + FORM_OVERHEAD_BYTES
     try:
         if request.mimetype == "multipart/form-data":
-            body = _form_file(request)
-            fields = [*request.args.items(multi=True), *request.form.items(multi=True)]
-        else:
-            body = _raw_file(request)
-            fields = list(request.args.items(multi=True))
+            return _form_file(request), [*request.args.items(multi=True), *request.form.items(multi=True)]
+        return _raw_file(request), list(request.args.items(multi=True))
     except RequestEntityTooLarge as error:
         _drain(request, settings)
+        if request.content_length is not None and request.content_length <= request.max_content_length:
+            raise invalid("body", "the form has too many fields, or too much text in them") from error
         raise _too_large(settings) from error
     except ProblemError:
         _drain(request, settings)
         raise
-    with body:
-        options = parse_options(fields)
-        yield Submission(_checked(body, settings), options)
 
 
 def parse_options(fields: list[tuple[str, str]]) -> JobOptions:
@@ -104,14 +119,18 @@ def _raw_file(request: Request) -> IO[bytes]:
             f" content type, not as {request.mimetype or 'a body without a content type'}."
         )
         raise ProblemError(UNSUPPORTED_FORMAT, detail)
-    body = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115 - closed by read_submission
-    try:
+    with ExitStack() as on_failure:
+        body = on_failure.enter_context(tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES))
         while chunk := request.stream.read(_CHUNK_BYTES):
             body.write(chunk)
-    except BaseException:
-        body.close()
-        raise
+        _check_complete(request, body.tell())
+        on_failure.pop_all()
     return cast("IO[bytes]", body)
+
+
+def _check_complete(request: Request, size_bytes: int) -> None:
+    if request.content_length not in {None, size_bytes}:
+        raise invalid(FILE_FIELD, "was cut short on its way; send it again")
 
 
 def _checked(body: IO[bytes], settings: Settings) -> Upload:
@@ -126,7 +145,7 @@ def _checked(body: IO[bytes], settings: Settings) -> Upload:
     if image_format is None:
         detail = "By its first bytes the file is none of JPEG, PNG, WebP, HEIC or AVIF, whatever its name says."
         raise ProblemError(UNSUPPORTED_FORMAT, detail)
-    return Upload(cast("Any", body), f"image/{image_format}")
+    return Upload(cast("BinaryIO", body), f"image/{image_format}")
 
 
 def _too_large(settings: Settings) -> ProblemError:

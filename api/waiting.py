@@ -10,7 +10,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import Final
 
 from shared.errors import RecordsUnavailable
@@ -74,7 +74,7 @@ class Waiters:
     def close(self) -> None:
         """Let everyone who waits have an answer now, since the process is about to stop."""
         self._closing.set()
-        self._wake(list(self._events))
+        self._wake_all()
 
     def _wait(self, job_id: str, until_s: float, read: Callable[[], JobRecord]) -> JobRecord:
         with self._registered(job_id) as ended:
@@ -106,31 +106,32 @@ class Waiters:
     def _listen(self, until_s: float) -> None:
         """Start the one listener of this process; lazily, since threads do not survive the server's fork."""
         with self._lock:
-            if self._listener is None:
+            if self._listener is None or not self._listener.is_alive():
                 self._listener = threading.Thread(target=self._run, daemon=True, name="finished-jobs")
                 self._listener.start()
         self._listening.wait(min(_RECONNECT_PAUSE_S, max(0.0, until_s - time.monotonic())))
 
     def _run(self) -> None:
         while True:
-            with suppress(RecordsUnavailable):
-                feed = self._store.finished_feed()
+            with suppress(RecordsUnavailable), closing(self._store.finished_feed()) as feed:
                 self._listening.set()
                 self._pass_on(feed)
             self._listening.clear()
-            # What was missed meanwhile, each waiter finds by reading.
-            self._wake(list(self._events))
+            self._wake_all()
             time.sleep(_RECONNECT_PAUSE_S)
 
     def _pass_on(self, feed: FinishedFeed) -> None:
-        self._wake(list(self._events))
+        self._wake_all()
         while True:
             job_id = feed.next(_LISTEN_S)
             if job_id is not None:
-                self._wake([job_id])
+                with self._lock:
+                    for event in self._events.get(job_id, ()):
+                        event.set()
 
-    def _wake(self, job_ids: list[str]) -> None:
+    def _wake_all(self) -> None:
+        """Let each waiter see for itself what was missed."""
         with self._lock:
-            for job_id in job_ids:
-                for event in self._events.get(job_id, ()):
+            for events in self._events.values():
+                for event in events:
                     event.set()

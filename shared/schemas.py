@@ -52,7 +52,7 @@ class JobOptions(Schema):
     """What a client may ask for with a photo."""
 
     reference: Reference | None = None
-    """The caller's own id for the photo, echoed everywhere."""
+    """The caller's own id for the photo, echoed everywhere: printable characters."""
     max_faces: int = Field(1, ge=1, le=MAX_FACES)
     """How many faces to measure, the largest first."""
     landmarks: bool = True

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
 import orjson
-from flask import Response, request
+from flask import Response, g, request
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import Field
 
@@ -15,14 +17,17 @@ from api.context import services
 from api.overlay import CONTENT_SECURITY_POLICY, SVG_TYPE, draw_overlay
 from api.preferences import preferred_wait_s
 from api.presenters import conditional_job_response, job_model, job_response, job_url, model_json
-from api.problems import ProblemError, problem_responses
+from api.problems import ProblemError, problem_responses, unavailable
 from api.uploads import read_submission
-from shared.errors import JobNotFound, LandmarksNotKept, NotFinished, ObjectMissing
+from shared.errors import JobNotFound, LandmarksNotKept, NotFinished, ObjectMissing, Transient
+from shared.image_formats import ImageFormat
 from shared.jobs.record import JobRecord
 from shared.jobs.store import JobQuery
 from shared.names import JOB_ID_PATTERN, LOCAL_TENANT, QueueName
 from shared.schemas import Job, JobList, JobOptions, JobStatus, Reference, Schema
 from shared.storage import layout
+
+logger = logging.getLogger(__name__)
 
 _OPTIONS_SCHEMA: Final[dict[str, Any]] = JobOptions.model_json_schema()["properties"]
 _BINARY: Final = {"type": "string", "format": "binary"}
@@ -50,7 +55,7 @@ _SUBMIT_EXTENSIONS: Final = {
                     "properties": {"image": _BINARY, **_OPTIONS_SCHEMA},
                 }
             },
-            "image/*": {"schema": _BINARY},
+            **{f"image/{image_format}": {"schema": _BINARY} for image_format in ImageFormat},
         },
     },
 }
@@ -89,21 +94,43 @@ class ListQuery(Schema):
     responses={
         "200": Job,
         "202": Job,
-        **problem_responses(problems.PAYLOAD_TOO_LARGE, problems.UNSUPPORTED_FORMAT, problems.UNAVAILABLE),
+        **problem_responses(
+            problems.UPLOAD_TIMEOUT, problems.PAYLOAD_TOO_LARGE, problems.UNSUPPORTED_FORMAT, problems.UNAVAILABLE
+        ),
     },
 )
 def submit_job() -> Response:
     """Store the photo and queue it: 202 and where to look. With `Prefer: wait=N`, 200 and the result if it is there."""
     here = services()
-    with read_submission(request, here.settings) as submission:
-        record = here.jobs.accept(LOCAL_TENANT, submission.upload, submission.options, QueueName.INTERACTIVE)
+    record = accept_photo()
+    accepted = job_response(here.jobs, record, status=HTTPStatus.ACCEPTED, headers={"Location": job_url(record)})
     wait_s = preferred_wait_s(request.headers.getlist("Prefer"), here.settings.max_wait_s)
-    if wait_s is not None:
+    if wait_s is None:
+        return accepted
+    with suppress(Transient):  # accepted it is, whatever is away by now
         record = wait_for(record, wait_s)
-    if wait_s is not None and record.status.is_terminal:
         headers = {"Preference-Applied": f"wait={wait_s:g}", "Content-Location": job_url(record)}
-        return job_response(here.jobs, record, headers=headers)
-    return job_response(here.jobs, record, status=HTTPStatus.ACCEPTED, headers={"Location": job_url(record)})
+        if record.status.is_terminal:
+            return job_response(here.jobs, record, headers=headers)
+    return accepted
+
+
+def accept_photo(*, takes_options: bool = True) -> JobRecord:
+    """Read the photo of this request and make a job of it.
+
+    Raises
+    ------
+    ProblemError
+        503 if it was not accepted; otherwise as `read_submission`.
+    """
+    here = services()
+    with read_submission(request, here.settings, takes_options=takes_options) as submission:
+        try:
+            return here.jobs.accept(LOCAL_TENANT, submission.upload, submission.options, QueueName.INTERACTIVE)
+        except Transient as error:
+            logger.warning("request %s: no photo is accepted: %s", g.get("request_id"), error)
+            detail = "A part of the service does not answer now. Nothing was accepted; send the same again in a moment."
+            raise unavailable(detail) from error
 
 
 def wait_for(record: JobRecord, timeout_s: float) -> JobRecord:

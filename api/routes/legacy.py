@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Final
 
 import orjson
-from flask import Response, request
+from flask import Response
 from flask_openapi3 import APIBlueprint, Tag
 
 from api import problems
 from api.context import services
 from api.presenters import face_coordinates, job_response, job_url, model_json
 from api.problems import PHOTO_REJECTED, ProblemError, ProblemKind, problem_responses
-from api.routes.jobs import wait_for
-from api.uploads import read_submission
-from shared.errors import REJECTIONS
+from api.routes.jobs import accept_photo, wait_for
+from shared.errors import REJECTIONS, Transient
 from shared.jobs.record import JobRecord
-from shared.names import LOCAL_TENANT, QueueName
 from shared.schemas import FaceCoordinates, Job, JobStatus
 
 bp = APIBlueprint("legacy", __name__, abp_tags=[Tag(name="legacy", description="As the original service had it.")])
@@ -48,6 +47,7 @@ _REJECTIONS: Final = tuple(
         "200": FaceCoordinates,
         "202": Job,
         **problem_responses(
+            problems.UPLOAD_TIMEOUT,
             problems.PAYLOAD_TOO_LARGE,
             problems.UNSUPPORTED_FORMAT,
             problems.PROCESSING_FAILED,
@@ -60,15 +60,16 @@ _REJECTIONS: Final = tuple(
 def measure_at_once() -> Response:
     """Queue the photo like any other and wait; 202 and where to look if that takes longer than 30 s."""
     here = services()
-    with read_submission(request, here.settings) as submission:
-        record = here.jobs.accept(LOCAL_TENANT, submission.upload, submission.options, QueueName.INTERACTIVE)
-    record = wait_for(record, here.settings.max_wait_s)
-    if not record.status.is_terminal:
-        return job_response(here.jobs, record, status=HTTPStatus.ACCEPTED, headers={"Location": job_url(record)})
-    if record.status is not JobStatus.SUCCEEDED:
+    record = accept_photo(takes_options=False)
+    accepted = job_response(here.jobs, record, status=HTTPStatus.ACCEPTED, headers={"Location": job_url(record)})
+    with suppress(Transient):  # accepted it is, whatever is away by now
+        record = wait_for(record, here.settings.max_wait_s)
+        if record.status is JobStatus.SUCCEEDED:
+            answer = face_coordinates(orjson.loads(here.jobs.result_json(record)))
+            return Response(model_json(answer), content_type="application/json")
+    if record.status in {JobStatus.REJECTED, JobStatus.FAILED, JobStatus.CANCELLED}:
         raise _problem_of(record)
-    answer = face_coordinates(orjson.loads(here.jobs.result_json(record)))
-    return Response(model_json(answer), content_type="application/json")
+    return accepted
 
 
 def _problem_of(record: JobRecord) -> ProblemError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -59,3 +60,39 @@ def test_an_upload_that_was_cut_short_leaves_nothing(http: httpx.Client, service
     before = http.get("/v1/jobs?limit=1").json()["data"]
     half_sent(service, files.heavy_jpeg(1_000_000)).close()
     assert http.get("/v1/jobs?limit=1").json()["data"] == before
+
+
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    hurry = {"FACEFIT_MAX_UPLOAD_PAUSE_S": "1", "FACEFIT_MAX_UPLOAD_S": "4"}
+    with Stack(tmp_path_factory.mktemp("impatient"), overrides=hurry) as stack:
+        yield stack
+
+
+def test_uploads_that_stall_give_their_threads_back(impatient: Stack) -> None:
+    """More connections stall than there are threads; the service comes back by itself."""
+    photo = files.heavy_jpeg(1_000_000)
+    held = [half_sent(impatient, photo) for _ in range(40)]
+    try:
+        answer = held[0].recv(4096)
+        assert answer.startswith(b"HTTP/1.1 408")
+        assert b"upload_timeout" in answer
+        assert httpx.get(f"{impatient.url}/healthz", timeout=60, trust_env=False).status_code == 200
+    finally:
+        for connection in held:
+            connection.close()
+
+
+def test_an_upload_that_drips_is_ended_too(impatient: Stack) -> None:
+    connection = half_sent(impatient, files.heavy_jpeg(1_000_000))
+    connection.settimeout(0.3)
+    answer = b""
+    for _ in range(100):
+        try:
+            connection.sendall(b"x")
+            answer = connection.recv(4096)
+            break
+        except TimeoutError:
+            continue
+    connection.close()
+    assert answer.startswith(b"HTTP/1.1 408")

@@ -15,6 +15,7 @@ from werkzeug.test import TestResponse
 from shared.config import MEGABYTE
 from shared.names import LOCAL_TENANT, QueueName, new_job_id
 from shared.schemas import Job, JobList, JobOptions, JobStatus
+from shared.storage.memory import MemoryObjectStore
 from tests.core import Core
 from tests.unit.conftest import WAITING_PLACES
 
@@ -55,6 +56,15 @@ def finish(core: Core, status: JobStatus = JobStatus.SUCCEEDED) -> None:
     claim = core.jobs.claim(str(job_id))
     assert claim is not None
     core.jobs.finish(claim.record.ended(status, at_ms=core.clock()), RESULT)
+
+
+class SlowToRead(MemoryObjectStore):
+    """A store that is away by the time a result is read."""
+
+    def get(self, key: str, *, first_bytes: int | None = None) -> bytes:
+        if key.startswith("outcomes/"):
+            time.sleep(0.1)
+        return super().get(key, first_bytes=first_bytes)
 
 
 def finish_soon(core: Core, status: JobStatus = JobStatus.SUCCEEDED) -> threading.Thread:
@@ -377,6 +387,58 @@ def test_the_original_endpoint_when_there_is_no_result(
     worker.start()
     problem(api.post("/face-coordinates", data=form()), expected, code)
     worker.join()
+
+
+def test_the_original_endpoint_passes_over_other_fields(api: FlaskClient, live_core: Core) -> None:
+    worker = finish_soon(live_core)
+    response = api.post("/face-coordinates?landmarks=false", data=form(landmarks="false", anything="else"))
+    worker.join()
+    assert len(response.get_json()["landmarks"]) == 468
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs", "/face-coordinates"])
+@pytest.mark.parametrize("part", ["records", "storage"])
+def test_what_was_accepted_is_said_to_be_accepted_whatever_is_away_by_then(
+    api: FlaskClient, live_core: Core, path: str, part: str
+) -> None:
+    def go_away() -> None:
+        while not live_core.doorbell.depth(QueueName.INTERACTIVE):
+            time.sleep(0.01)
+        if part == "records":
+            live_core.set_records_away(True)
+        else:
+            finish(live_core)
+            live_core.objects.away = True
+
+    live_core.objects = live_core.jobs.objects = SlowToRead()
+    live_core.jobs.archive.objects = live_core.objects
+    thread = threading.Thread(target=go_away)
+    thread.start()
+    response = api.post(path, data=form(), headers={"Prefer": "wait=30"})
+    thread.join()
+    assert response.status_code == 202
+    assert response.headers["Location"].startswith("/v1/jobs/job_")
+
+
+def test_a_raw_photo_that_was_cut_short_is_not_accepted(api: FlaskClient, live_core: Core) -> None:
+    response = api.post(
+        "/v1/jobs",
+        input_stream=io.BytesIO(JPEG),
+        content_type="image/jpeg",
+        environ_overrides={"wsgi.input_terminated": True, "CONTENT_LENGTH": str(len(JPEG) + 1)},
+    )
+    problem(response, 400, "invalid_request")
+    assert live_core.stored() == []
+
+
+def test_a_form_with_too_many_fields_is_not_called_a_large_photo(api: FlaskClient) -> None:
+    problem(api.post("/v1/jobs", data=form(**{f"f{n}": "x" for n in range(70)})), 400, "invalid_request")
+
+
+def test_an_unchanged_open_job_says_when_to_ask_again(api: FlaskClient) -> None:
+    location = submit(api).headers["Location"]
+    same = api.get(location, headers={"If-None-Match": api.get(location).headers["ETag"]})
+    assert (same.status_code, same.headers["Retry-After"]) == (304, "1")
 
 
 def test_parts_that_are_away(api: FlaskClient, live_core: Core) -> None:

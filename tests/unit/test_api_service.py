@@ -48,7 +48,7 @@ def test_the_options_of_a_photo_are_described_once_and_the_same_everywhere(api: 
     form = set(content["multipart/form-data"]["schema"]["properties"]) - {"image"}
     query = {parameter["name"] for parameter in operation["parameters"] if parameter["in"] == "query"}
     assert form == query == {"reference", "max_faces", "landmarks", "keep_image"}
-    assert "image/*" in content
+    assert {"image/jpeg", "image/png", "image/webp", "image/heic", "image/avif"} < set(content)
 
 
 def test_measurements_are_those_of_the_registry(api: FlaskClient) -> None:
@@ -114,7 +114,7 @@ def test_hosts_that_are_not(api: FlaskClient, host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "origin", ["https://evil.example", "null", "http://localhost:9999", "http://localhost.evil.example", ""]
+    "origin", ["https://evil.example", "null", "http://localhost:9999", "http://localhost.evil.example", "", "http://["]
 )
 def test_pages_of_other_sites_may_not_call(api: FlaskClient, live_core: Core, origin: str) -> None:
     response = api.post("/v1/jobs", data=b"\xff\xd8\xff", content_type="image/jpeg", headers={"Origin": origin})

@@ -164,8 +164,8 @@ def test_the_version_is_one() -> None:
     assert f"## [{project['version']}]" in (ROOT / "CHANGELOG.md").read_text()
 
 
-@pytest.mark.parametrize("address", [("0.0.0.0", 80), ("192.0.2.7", 80), ("::", 80), ("example.org", 80)])
-def test_the_api_refuses_an_open_door_without_keys(address: tuple[str, int]) -> None:
+@pytest.mark.parametrize("address", [("0.0.0.0", 80), ("192.0.2.7", 80), ("::", 80), ("example.org", 80), 3])
+def test_the_api_refuses_an_open_door_without_keys(address: tuple[str, int] | int) -> None:
     with pytest.raises(ConfigurationError, match="FACEFIT_UNSAFE_NO_KEYS"):
         refuse_open_door([address], Settings())
     refuse_open_door([address], Settings(unsafe_no_keys=True))
@@ -176,3 +176,8 @@ def test_the_api_refuses_an_open_door_without_keys(address: tuple[str, int]) -> 
 )
 def test_this_machine_alone_is_no_open_door(address: tuple[str, int] | str) -> None:
     refuse_open_door([address], Settings())
+
+
+def test_a_lease_must_outlast_a_photo() -> None:
+    with pytest.raises(ValueError, match="FACEFIT_LEASE_S must be longer"):
+        Settings(lease_s=10, photo_time_limit_s=10)
