@@ -76,7 +76,6 @@ def test_uploads_that_stall_give_their_threads_back(impatient: Stack) -> None:
     try:
         answer = held[0].recv(4096)
         assert answer.startswith(b"HTTP/1.1 408")
-        assert b"upload_timeout" in answer
         assert httpx.get(f"{impatient.url}/healthz", timeout=60, trust_env=False).status_code == 200
     finally:
         for connection in held:
