@@ -1,0 +1,89 @@
+"""Photos as bytes, ways to send them, and a worker that answers at once: shared by the tests of the API."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from typing import Any
+
+import orjson
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from shared.names import QueueName
+from shared.schemas import JobStatus
+from shared.storage.memory import MemoryObjectStore
+from tests.core import Core
+
+JPEG = b"\xff\xd8\xff\xe0" + bytes(64)
+
+
+RESULT = orjson.dumps(
+    {
+        "image": {"width": 10, "height": 20, "format": "jpeg", "exif_orientation": 1, "sha256": "00"},
+        "model": {"engine": "e", "version": "v", "definitions": "d"},
+        "timings_ms": {},
+        "faces": [
+            {
+                "bounding_box": {"x": 0.0, "y": 0.0, "width": 9.0, "height": 9.0},
+                "confidence": 0.9,
+                "measurements": {k: {"px": 3.6} for k in ("forehead_width", "eye_gap", "chin_width")},
+                "landmarks": [{"id": i, "x": 1.5, "y": 2.6, "z": 0.0} for i in range(478)],
+            }
+        ],
+    }
+)
+
+
+def form(**fields: str) -> dict[str, Any]:
+    return {"image": (io.BytesIO(JPEG), "photo.jpg"), **fields}
+
+
+def large_form(body: bytes) -> dict[str, Any]:
+    """A form by hand: the test client would leave a temporary file open."""
+    head = b'--limit\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n'
+    return {"data": head + body + b"\r\n--limit--\r\n", "content_type": "multipart/form-data; boundary=limit"}
+
+
+def submit(api: FlaskClient, query: str = "", **fields: str) -> TestResponse:
+    return api.post(f"/v1/jobs{query}", data=form(**fields))
+
+
+def finish(core: Core, status: JobStatus = JobStatus.SUCCEEDED) -> None:
+    job_id = core.doorbell.take(QueueName.INTERACTIVE)
+    claim = core.jobs.claim(str(job_id))
+    assert claim is not None
+    core.jobs.finish(claim.record.ended(status, at_ms=core.clock()), RESULT)
+
+
+class SlowToRead(MemoryObjectStore):
+    """A store that is away by the time a result is read."""
+
+    def get(self, key: str, *, first_bytes: int | None = None) -> bytes:
+        if key.startswith("outcomes/"):
+            time.sleep(0.1)
+        return super().get(key, first_bytes=first_bytes)
+
+
+def finish_soon(core: Core, status: JobStatus = JobStatus.SUCCEEDED) -> threading.Thread:
+    def run() -> None:
+        while not core.doorbell.depth(QueueName.INTERACTIVE):
+            time.sleep(0.01)
+        finish(core, status)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
+def problem(response: TestResponse, status: int, code: str) -> dict[str, Any]:
+    assert response.status_code == status, response.text
+    assert response.content_type == "application/problem+json"
+    body: dict[str, Any] = response.get_json()
+    assert body["type"] == f"urn:facefit:problem:{code}"
+    assert (body["status"], body["code"]) == (status, code)
+    assert body["title"]
+    assert body["detail"]
+    assert body["request_id"] == response.headers["X-Request-Id"]
+    return body
