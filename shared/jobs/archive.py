@@ -28,6 +28,8 @@ _OF_JOBS: Final = (
     layout.PREVIEWS,
     layout.DELETED,
 )
+_EMPTY_UPLOAD: Final = "uploads/empty"
+"""Stands for the prefix of an upload without bytes, which no client sent: the API refuses those."""
 _HEAD_BYTES: Final = 4096
 """More than a record ever takes: options and error are bounded."""
 
@@ -43,7 +45,7 @@ class Traces:
     last_outcome, last_rerun : int
         The last run that ended, and the last that was asked for.
     accompanied : bool
-        There are options or a preview, which mean nothing by themselves.
+        There are options, a preview or an empty upload, which mean nothing by themselves.
     deleted : bool
         There is a tombstone.
     """
@@ -114,6 +116,11 @@ class JobArchive:
         """Return the result of a job that succeeded, as the worker serialised it; `ObjectMissing` if it is gone."""
         return self.objects.get(layout.outcome_key(record.tenant, record.id, record.run)).split(b"\n", 1)[1]
 
+    def is_uploaded(self, tenant: str, job_id: str) -> bool:
+        """Tell whether the photo is there. An empty one is what a store may keep of a writer that was killed."""
+        key = layout.upload_key(tenant, job_id)
+        return any(found.key == key and found.size_bytes > 0 for found in self.objects.list(key))
+
     def is_deleted(self, tenant: str, job_id: str) -> bool:
         """Tell whether the job must stay forgotten."""
         return self.objects.exists(layout.tombstone_key(tenant, job_id))
@@ -127,7 +134,7 @@ class JobArchive:
         return Traces(
             tenant,
             job_id,
-            uploaded=self.objects.exists(layout.upload_key(tenant, job_id)),
+            uploaded=self.is_uploaded(tenant, job_id),
             last_outcome=self._last_run(layout.outcomes_prefix(tenant, job_id)),
             last_rerun=self._last_run(layout.reruns_prefix(tenant, job_id)),
             accompanied=self.objects.exists(layout.options_key(tenant, job_id))
@@ -155,7 +162,7 @@ class JobArchive:
                 uploaded=layout.UPLOADS in prefixes,
                 last_outcome=runs[layout.OUTCOMES],
                 last_rerun=runs[layout.RERUNS],
-                accompanied=not prefixes.isdisjoint({layout.OPTIONS, layout.PREVIEWS}),
+                accompanied=not prefixes.isdisjoint({layout.OPTIONS, layout.PREVIEWS, _EMPTY_UPLOAD}),
                 deleted=layout.DELETED in prefixes,
             )
 
@@ -165,14 +172,17 @@ class JobArchive:
             owner = layout.owner_of(found.key)
             if owner is None:
                 logger.warning("left as it is: %r is no key of this service", found.key)
+            elif prefix == layout.UPLOADS and found.size_bytes == 0:
+                yield "/".join(owner), _EMPTY_UPLOAD, found.key
             else:
                 yield "/".join(owner), prefix, found.key
 
     def owners(self, prefix: str) -> Iterator[tuple[str, str]]:
         """Yield (tenant, job id) of every key below `prefix`."""
-        for owner, _, _ in self._owned(prefix):
-            tenant, job_id = owner.split("/")
-            yield tenant, job_id
+        for owner, kind, _ in self._owned(prefix):
+            if kind != _EMPTY_UPLOAD:
+                tenant, job_id = owner.split("/")
+                yield tenant, job_id
 
     def restore(self, traces: Traces) -> JobRecord | None:
         """Return a job's record as storage has it, or None if it was never accepted or is deleted."""

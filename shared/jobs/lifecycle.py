@@ -8,6 +8,7 @@ and everyone else adopts it, so a slow worker, a cancellation and a second worke
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -151,10 +152,9 @@ class JobLifecycle:
 
     def read_upload(self, record: JobRecord) -> bytes | None:
         """Return the photo, or None when there is nothing to measure any more (and the record is set right)."""
-        try:
-            return self.objects.get(layout.upload_key(record.tenant, record.id))
-        except ObjectMissing:
-            pass
+        with suppress(ObjectMissing):
+            if data := self.objects.get(layout.upload_key(record.tenant, record.id)):
+                return data
         if not self.adopt(record):
             # Refused with a 503 after a frozen Redis had taken the record, or deleted: nobody waits for it.
             logger.warning("dropping %s: it has a record but no photo", record.id)
@@ -233,7 +233,7 @@ class JobLifecycle:
             raise NotFinished(job_id)
         if record.status is not JobStatus.FAILED:
             raise AlreadyFinished(job_id)
-        if not self.objects.exists(layout.upload_key(tenant, job_id)):
+        if not self.archive.is_uploaded(tenant, job_id):
             raise UploadGone(job_id)
         run = record.run + 1
         self.objects.put_if_absent(layout.rerun_key(tenant, job_id, run), b"")

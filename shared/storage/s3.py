@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
@@ -42,6 +44,10 @@ def _translated() -> Iterator[None]:
         raise StorageUnavailable(f"the object store refused: {_code(error)}") from error
 
 
+def _content_md5(body: bytes) -> str:
+    return base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+
+
 class S3ObjectStore:
     """Objects in a bucket of an S3-compatible store.
 
@@ -78,7 +84,10 @@ class S3ObjectStore:
         """Write an object unless the key exists; tell whether it was written."""
         with _translated():
             try:
-                self._client.put_object(Bucket=self._bucket, Key=key, Body=body, IfNoneMatch="*")
+                # With its digest, or SeaweedFS keeps an empty object of a writer that is killed between head and body.
+                self._client.put_object(
+                    Bucket=self._bucket, Key=key, Body=body, IfNoneMatch="*", ContentMD5=_content_md5(body)
+                )
             except ClientError as error:
                 if _code(error) in _REFUSED:
                     return False

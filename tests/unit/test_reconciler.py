@@ -9,7 +9,7 @@ import pytest
 from shared.errors import JobNotFound
 from shared.jobs.lifecycle import Upload
 from shared.jobs.store import JobQuery
-from shared.names import LOCAL_TENANT, QueueName, new_job_id
+from shared.names import LOCAL_TENANT, QueueName, job_id_time, new_job_id
 from shared.schemas import JobOptions, JobStatus
 from shared.storage import layout
 from tests.core import PHOTO, Core
@@ -273,3 +273,16 @@ def test_tenants_whose_names_begin_alike_are_kept_apart(core: Core) -> None:
         jobs[tenant] = record.id
     surveyed = [(traces.tenant, traces.job_id) for traces in core.jobs.archive.survey()]
     assert sorted(surveyed) == sorted(jobs.items())
+
+
+def test_an_empty_upload_is_no_photo(core: Core) -> None:
+    """What a store may keep of an API that was killed between the head and the body of its write."""
+    job_id = new_job_id()
+    core.objects.put(layout.upload_key(LOCAL_TENANT, job_id), b"")
+    assert core.reconciler.round() == {}
+    assert core.reconciler.sweep() == {}
+    with pytest.raises(JobNotFound):
+        core.find(job_id)
+    core.clock.now_ms = round(job_id_time(job_id).timestamp() * 1000) + 3_601_000
+    assert core.reconciler.audit() == {"orphans_deleted": 1}
+    assert core.stored() == []
