@@ -52,13 +52,13 @@ def keep_up(settings: Settings, stop: threading.Event) -> None:
     """Do every duty when it is due, until `stop` is set. What takes long has a thread of its own."""
     reconciler = Reconciler(connect(settings))
     pause_s = settings.reconcile_interval_s
+    rebuild = (_Duty("rebuild", reconciler.rebuild_if_lost, pause_s),)
     searches = (
-        _Duty("rebuild", reconciler.rebuild_if_lost, pause_s),
         _Duty("sweep", reconciler.sweep, settings.sweep_interval_s),
         _Duty("audit", reconciler.audit, settings.audit_interval_s),
     )
-    searching = threading.Thread(target=_do, args=(searches, pause_s, stop), name="searches", daemon=True)
-    searching.start()
+    for duties in (rebuild, searches):
+        threading.Thread(target=_do, args=(duties, pause_s, stop), daemon=True).start()
     _do((_Duty("due", reconciler.due, pause_s),), pause_s, stop)
 
 

@@ -11,6 +11,7 @@ import orjson
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from shared.errors import StorageUnavailable
 from shared.names import QueueName
 from shared.schemas import JobStatus
 from shared.storage.memory import MemoryObjectStore
@@ -57,12 +58,12 @@ def finish(core: Core, status: JobStatus = JobStatus.SUCCEEDED) -> None:
     core.jobs.finish(claim.record.ended(status, at_ms=core.clock()), RESULT)
 
 
-class SlowToRead(MemoryObjectStore):
-    """A store that is away by the time a result is read."""
+class LosesResults(MemoryObjectStore):
+    """A store that is away whenever a result is read."""
 
     def get(self, key: str, *, first_bytes: int | None = None) -> bytes:
         if key.startswith("outcomes/"):
-            time.sleep(0.1)
+            raise StorageUnavailable(key)
         return super().get(key, first_bytes=first_bytes)
 
 

@@ -13,7 +13,7 @@ from shared.names import LOCAL_TENANT, QueueName, new_job_id
 from shared.schemas import Job, JobList, JobStatus
 from tests.core import Core
 from tests.unit.conftest import WAITING_PLACES
-from tests.unit.submitting import RESULT, SlowToRead, finish, finish_soon, form, problem, submit
+from tests.unit.submitting import RESULT, LosesResults, finish, finish_soon, form, problem, submit
 
 
 def test_a_submitted_photo_is_accepted_and_found(api: FlaskClient) -> None:
@@ -194,9 +194,8 @@ def test_what_was_accepted_is_said_to_be_accepted_whatever_is_away_by_then(
             live_core.set_records_away(True)
         else:
             finish(live_core)
-            live_core.objects.away = True
 
-    live_core.objects = live_core.jobs.objects = SlowToRead()
+    live_core.objects = live_core.jobs.objects = LosesResults()
     live_core.jobs.archive.objects = live_core.objects
     thread = threading.Thread(target=go_away)
     thread.start()
