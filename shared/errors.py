@@ -67,12 +67,46 @@ class NoFace(Rejected):
     retake = "Face the camera in even light, head and shoulders filling most of the picture."
 
 
+class FaceTooSmall(Rejected):
+    """Raised when the largest face has fewer pixels than measurements hold at."""
+
+    code = "face_too_small"
+    retake = "Come closer, or send the photo in its original size, so that the face fills more of it."
+
+
+class ReferenceNotFound(Rejected):
+    """Raised when the card or marker that was asked for is not found in the photo."""
+
+    code = "reference_not_found"
+    retake = "Hold the card or marker flat on the forehead or the upper lip, all its edges in view, in even light."
+
+
+class RequirementNotMet(Rejected):
+    """Raised when a measurement that was required does not come out well enough.
+
+    Attributes
+    ----------
+    hints : tuple of (str, str)
+        Code and sentence of each hint that the photo itself gives, the most important first.
+    """
+
+    code = "requirement_not_met"
+    retake = "Take another photo with the whole face in view and unobstructed, straight to the camera, in even light."
+
+    def __init__(self, message: str, hints: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(message)
+        self.hints = hints
+
+
 REJECTIONS: tuple[type[Rejected], ...] = (
     UnsupportedFormat,
     CorruptImage,
     ImageTooLarge,
     ImageTooSmall,
     NoFace,
+    FaceTooSmall,
+    ReferenceNotFound,
+    RequirementNotMet,
 )
 """Every reason a photo can be rejected for, for documents and tests."""
 

@@ -6,86 +6,19 @@ A new measurement is one more entry in `DEFINITIONS`, and a new `DEFINITIONS_VER
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from shared.measurement_definition import Kind, KnownError, MeasurementDefinition, Region, Repeatability
 
 DEFINITIONS_VERSION: Final = "2026-11"
 """Changes with every change to an entry; each result names the version it was measured by."""
 
-
-@dataclass(frozen=True, slots=True)
-class KnownError:
-    """How the mesh compares with points placed by hand on the same photos.
-
-    Attributes
-    ----------
-    ratio_mean, ratio_sd : float
-        Mean and standard deviation over people of mesh distance ÷ manual distance, both in px. 1 is agreement.
-    """
-
-    ratio_mean: float
-    ratio_sd: float
-
-    def __str__(self) -> str:
-        return f"mesh ÷ manual {self.ratio_mean:.3f} ± {self.ratio_sd:.3f} (mean ± SD over people); px is not corrected"
-
-
-@dataclass(frozen=True, slots=True)
-class Repeatability:
-    """How far a measurement moves when the same photo is perturbed slightly.
-
-    Attributes
-    ----------
-    low, high : float
-        The range of its standard deviation, as a fraction of the measurement.
-    """
-
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"SD {self.low:.2%} to {self.high:.2%} under small perturbations of the same photo"
-
-
-@dataclass(frozen=True, slots=True)
-class MeasurementDefinition:
-    """One named quantity of a face.
-
-    Attributes
-    ----------
-    key : str
-        Its stable public name.
-    term : str
-        What anthropometry calls it.
-    landmarks : tuple of int
-        The two mesh points it lies between: the subject's right, then the left.
-    formula : str
-        How it is computed from them.
-    source : str
-        Where the points are defined, and against what they were compared.
-    stands_for : str
-        What on the face it stands for, and what it must not be taken for.
-    known_error : KnownError
-        Mesh against points placed by hand.
-    repeatability : Repeatability
-        Of the mesh alone.
-    """
-
-    key: str
-    term: str
-    landmarks: tuple[int, int]
-    formula: str
-    source: str
-    stands_for: str
-    known_error: KnownError
-    repeatability: Repeatability
-
-
-_IMAGE_PLANE_DISTANCE = "px = √((x_a - x_b)² + (y_a - y_b)²) in the upright image plane; never corrected"
+_MESH = "Points of the MediaPipe face mesh (attention model, 478 points)"
 _MESH_AGAINST_HAND = (
-    "Points of the MediaPipe face mesh (attention model, 478 points). Error: against points placed by hand on public"
-    " photos (Face Research Lab London Set, DeBruine & Jones 2017, doi:10.6084/m9.figshare.5047666, and others)"
+    f"{_MESH}. Error: against points placed by hand on public photos (Face Research Lab London Set, DeBruine & Jones"
+    " 2017, doi:10.6084/m9.figshare.5047666, and others)"
 )
+_PALPATED = " The standards palpate bone with calipers; this is a point of the skin's outline, a proxy."
 _STEADY = Repeatability(low=0.0035, high=0.005)
 """Biocular, face, forehead and jaw widths."""
 _LESS_STEADY = Repeatability(low=0.008, high=0.010)
@@ -94,35 +27,179 @@ _LESS_STEADY = Repeatability(low=0.008, high=0.010)
 DEFINITIONS: Final = (
     MeasurementDefinition(
         key="forehead_width",
-        term="forehead breadth",
+        term="forehead breadth at the hairline side",
         landmarks=(54, 284),
-        formula=_IMAGE_PLANE_DISTANCE,
+        kind=Kind.WIDTH,
         source=_MESH_AGAINST_HAND,
-        stands_for="Forehead breadth at the side of the hairline."
-        " Not 10-338: that is one edge of the mesh beside the midline, and no width.",
+        stands_for="Forehead breadth at the side of the hairline. Not 10-338: that is one edge of the mesh beside the"
+        " midline, and no width.",
         known_error=KnownError(ratio_mean=0.984, ratio_sd=0.041),
         repeatability=_STEADY,
+        needs=(Region.FOREHEAD,),
     ),
     MeasurementDefinition(
         key="eye_gap",
         term="intercanthal distance (endocanthion-endocanthion)",
         landmarks=(133, 362),
-        formula=_IMAGE_PLANE_DISTANCE,
+        kind=Kind.WIDTH,
         source=_MESH_AGAINST_HAND,
         stands_for="Distance between the inner corners of the eyes. Not 155-382: those points lie on the eyelids.",
         known_error=KnownError(ratio_mean=0.975, ratio_sd=0.037),
         repeatability=_LESS_STEADY,
+        needs=(Region.EYES,),
     ),
     MeasurementDefinition(
         key="chin_width",
         term="chin breadth",
         landmarks=(176, 400),
-        formula=_IMAGE_PLANE_DISTANCE,
+        kind=Kind.WIDTH,
         source=_MESH_AGAINST_HAND,
-        stands_for="Breadth of the chin."
-        " Not 152-377: that is one edge of the mesh; nor 172-397: that is the width of the jaw.",
-        known_error=KnownError(ratio_mean=1.055, ratio_sd=0.10),
+        stands_for="Breadth of the chin. Not 152-377: that is one edge of the mesh; nor 172-397: that is the width of"
+        " the jaw.",
+        known_error=KnownError(ratio_mean=1.055, ratio_sd=0.1),
         repeatability=_LESS_STEADY,
+        needs=(Region.CHIN,),
+    ),
+    MeasurementDefinition(
+        key="interpupillary_distance",
+        term="interpupillary distance, as photographed",
+        landmarks=(468, 473),
+        kind=Kind.WIDTH,
+        source=_MESH_AGAINST_HAND,
+        stands_for="Distance between the pupil centres in the photo: for a gaze at the camera it is the near PD of that"
+        " distance.",
+        known_error=KnownError(ratio_mean=1.003, ratio_sd=0.008),
+        repeatability=_STEADY,
+        needs=(Region.EYES,),
+    ),
+    MeasurementDefinition(
+        key="distance_pd",
+        term="interpupillary distance for far gaze",
+        landmarks=(468, 473),
+        kind=Kind.FAR_GAZE,
+        source=_MESH_AGAINST_HAND,
+        stands_for="What an optician writes down as distance PD, if the person looked at the camera.",
+        known_error=KnownError(ratio_mean=1.003, ratio_sd=0.008),
+        repeatability=_STEADY,
+        needs=(Region.EYES,),
+    ),
+    MeasurementDefinition(
+        key="monocular_pd_right",
+        term="monocular interpupillary distance, right eye",
+        landmarks=(468, 168, 6),
+        kind=Kind.TO_MIDLINE,
+        source=_MESH,
+        stands_for="From the right pupil to the middle of the bridge, for centring lenses. 4° of error in yaw cost 1 to"
+        " 1.4 mm.",
+        known_error=None,
+        repeatability=_LESS_STEADY,
+        needs=(Region.EYES,),
+    ),
+    MeasurementDefinition(
+        key="monocular_pd_left",
+        term="monocular interpupillary distance, left eye",
+        landmarks=(473, 168, 6),
+        kind=Kind.TO_MIDLINE,
+        source=_MESH,
+        stands_for="From the left pupil to the middle of the bridge, for centring lenses. 4° of error in yaw cost 1 to"
+        " 1.4 mm.",
+        known_error=None,
+        repeatability=_LESS_STEADY,
+        needs=(Region.EYES,),
+    ),
+    MeasurementDefinition(
+        key="biocular_width",
+        term="biocular breadth (exocanthion-exocanthion)",
+        landmarks=(33, 263),
+        kind=Kind.WIDTH,
+        source=_MESH_AGAINST_HAND,
+        stands_for="Distance between the outer corners of the eyes.",
+        known_error=KnownError(ratio_mean=1.009, ratio_sd=0.026),
+        repeatability=_STEADY,
+        needs=(Region.EYES,),
+    ),
+    MeasurementDefinition(
+        key="face_width",
+        term="face breadth at the ears' front edge",
+        landmarks=(234, 454),
+        kind=Kind.WIDTH,
+        source=_MESH_AGAINST_HAND,
+        stands_for="Width of the face at the front edge of the ears, about 6 cm behind the eyes. Not validated as"
+        " bizygomatic breadth." + _PALPATED,
+        known_error=KnownError(ratio_mean=0.997, ratio_sd=0.018),
+        repeatability=_STEADY,
+        needs=(Region.SIDES,),
+    ),
+    MeasurementDefinition(
+        key="temple_width",
+        term="bitemporal breadth",
+        landmarks=(21, 251),
+        kind=Kind.WIDTH,
+        source=_MESH_AGAINST_HAND,
+        stands_for="Width at the temples." + _PALPATED,
+        known_error=KnownError(ratio_mean=0.983, ratio_sd=0.019),
+        repeatability=_STEADY,
+        needs=(
+            Region.FOREHEAD,
+            Region.SIDES,
+        ),
+    ),
+    MeasurementDefinition(
+        key="face_edge_breadth",
+        term="breadth of the widest visible edge of the face",
+        landmarks=(127, 356),
+        kind=Kind.WIDTH,
+        source=_MESH_AGAINST_HAND,
+        stands_for="The widest edge of the face that a camera in front sees. Not head breadth, which hair and ears"
+        " hide.",
+        known_error=KnownError(ratio_mean=0.996, ratio_sd=0.018),
+        repeatability=_STEADY,
+        needs=(Region.SIDES,),
+    ),
+    MeasurementDefinition(
+        key="jaw_width",
+        term="bigonial breadth",
+        landmarks=(172, 397),
+        kind=Kind.WIDTH,
+        source=_MESH_AGAINST_HAND,
+        stands_for="Width of the jaw." + _PALPATED,
+        known_error=KnownError(ratio_mean=0.999, ratio_sd=0.057),
+        repeatability=_STEADY,
+        needs=(Region.CHIN,),
+    ),
+    MeasurementDefinition(
+        key="face_length",
+        term="sellion-menton length",
+        landmarks=(168, 152),
+        kind=Kind.WIDTH,
+        source=_MESH,
+        stands_for="From the root of the nose to the chin. Point 152 sits about 3 mm above the true menton; point 10 is"
+        " not the hairline.",
+        known_error=None,
+        repeatability=_LESS_STEADY,
+        needs=(Region.CHIN,),
+    ),
+    MeasurementDefinition(
+        key="nose_breadth",
+        term="nasal breadth (alare-alare)",
+        landmarks=(64, 294),
+        kind=Kind.WIDTH,
+        source=_MESH_AGAINST_HAND,
+        stands_for="Width of the nose at the wings.",
+        known_error=KnownError(ratio_mean=1.005, ratio_sd=0.07),
+        repeatability=_LESS_STEADY,
+        needs=(Region.NOSE,),
+    ),
+    MeasurementDefinition(
+        key="mouth_width",
+        term="mouth breadth (cheilion-cheilion)",
+        landmarks=(61, 291),
+        kind=Kind.WIDTH,
+        source=_MESH_AGAINST_HAND,
+        stands_for="Distance between the corners of the closed mouth.",
+        known_error=KnownError(ratio_mean=0.977, ratio_sd=0.039),
+        repeatability=_LESS_STEADY,
+        needs=(Region.MOUTH,),
     ),
 )
 """Every measurement, in the order in which they are shown."""

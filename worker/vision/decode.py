@@ -8,7 +8,6 @@ What becomes of each kind of pixel is said in `worker/vision/colours.py`.
 
 from __future__ import annotations
 
-import struct
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +19,6 @@ import numpy as np
 import pillow_heif
 from PIL import AvifImagePlugin, Image
 from PIL.AvifImagePlugin import AvifImageFile
-from PIL.ExifTags import Base as ExifTag
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
@@ -29,6 +27,7 @@ from shared.errors import CorruptImage, ImageTooLarge, ImageTooSmall, Unsupporte
 from shared.image_formats import SNIFF_BYTES, ImageFormat, sniff_image_format
 from worker.vision.colours import to_rgb
 from worker.vision.containers import missing_bytes, webp_canvas
+from worker.vision.exif import DAMAGE_ERRORS, UPRIGHT, Exif
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,21 +64,6 @@ _OPENERS: dict[ImageFormat, Callable[[BytesIO], ImageFile]] = {
     ImageFormat.AVIF: AvifImageFile,
 }
 
-# What Pillow, libavif and libheif were read or seen to raise on damaged files. MemoryError is left out on
-# purpose: that says something about the machine, so the job is tried again.
-_DECODER_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    RuntimeError,
-    LookupError,
-    TypeError,
-    ArithmeticError,
-    struct.error,
-)
-
-_UPRIGHT = 1  # EXIF 2.32, tag 0x0112: how the stored picture must be turned to be upright
 _TRANSPOSES = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -131,6 +115,11 @@ class Photo:
     exif_orientation : int
         The turn, 1 to 8 as EXIF counts them, that was applied to the stored pixels; 1 when the file names none
         or nonsense. AVIF names it in the container; in HEIC the decoder has already applied it, so it is 1.
+    focal_35mm : float, optional
+        The lens, as the focal length that gives this view on 35 mm film [mm]; None when the file does not say, or
+        says it of a larger frame.
+    mirrored : bool
+        Whether the upright picture was turned left to right, as it was asked for.
     """
 
     pixels: NDArray[np.uint8]
@@ -139,6 +128,8 @@ class Photo:
     reduction: int
     format: ImageFormat
     exif_orientation: int
+    focal_35mm: float | None = None
+    mirrored: bool = False
 
     def to_full_px(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """Move points from `pixels` to the full upright photo.
@@ -158,7 +149,8 @@ class Photo:
             The same points [px of the full photo], in the same convention; z is scaled only.
         """
         height, width = self.pixels.shape[:2]
-        overhang_x = width * self.reduction - self.width_px if self.exif_orientation in _X_REVERSED else 0
+        x_reversed = (self.exif_orientation in _X_REVERSED) != self.mirrored
+        overhang_x = width * self.reduction - self.width_px if x_reversed else 0
         overhang_y = height * self.reduction - self.height_px if self.exif_orientation in _Y_REVERSED else 0
         half_block = (self.reduction - 1) / 2
         full = np.asarray(points, dtype=np.float64) * self.reduction
@@ -168,7 +160,12 @@ class Photo:
 
 
 def decode_photo(
-    data: bytes, limits: DecodeLimits, *, long_side_px: int | None = None, reduction: int | None = None
+    data: bytes,
+    limits: DecodeLimits,
+    *,
+    long_side_px: int | None = None,
+    reduction: int | None = None,
+    mirrored: bool = False,
 ) -> Photo:
     """Decode a photo upright, in RGB; a JPEG perhaps at reduced scale, which costs a fraction of the time.
 
@@ -183,6 +180,8 @@ def decode_photo(
     reduction : int, optional
         Decode a JPEG by this one of `REDUCTIONS`, or by the largest below it that leaves each side a px.
         Without either, and in every other format, the photo is decoded in full.
+    mirrored : bool
+        Whether the photo is stored as seen in a mirror; the upright picture is then turned left to right.
 
     Returns
     -------
@@ -211,14 +210,19 @@ def decode_photo(
     applied = _reduce_on_decode(image, long_side_px, reduction)
     with _file_at_fault(image_format, data):
         image.load()
-        orientation = _orientation(image, image_format)
+    exif = Exif(image.info.get("exif"))
+    # libheif has turned the pixels of a HEIC, and what its EXIF says of them does not count.
+    orientation = UPRIGHT if image_format is ImageFormat.HEIC else exif.orientation
     if applied == 1:
         stored_size = image.size  # libheif may learn the true size only while it decodes
         _check_size(stored_size, limits)
     rgb = to_rgb(image)
     upright = rgb.transpose(_TRANSPOSES[orientation]) if orientation in _TRANSPOSES else rgb
+    if mirrored:
+        upright = upright.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     width_px, height_px = reversed(stored_size) if orientation in _AXES_SWAPPED else stored_size
-    return Photo(np.asarray(upright), width_px, height_px, applied, image_format, orientation)
+    focal_35mm = exif.focal_length_35mm(stored_size)
+    return Photo(np.asarray(upright), width_px, height_px, applied, image_format, orientation, focal_35mm, mirrored)
 
 
 def _accepted_format(data: bytes, limits: DecodeLimits) -> ImageFormat:
@@ -264,7 +268,7 @@ def _file_at_fault(image_format: ImageFormat, data: bytes) -> Iterator[None]:
             yield
         except Image.DecompressionBombError as exc:  # within limits set wider than what Pillow opens
             raise ImageTooLarge("The photo has more pixels than can be decoded.") from exc
-        except _DECODER_ERRORS as exc:
+        except DAMAGE_ERRORS as exc:
             raise CorruptImage(
                 f"The file begins as {image_format.upper()} does, but it cannot be decoded:"
                 f" its {len(data):,} bytes are damaged or not all of the file."
@@ -284,16 +288,3 @@ def _reduce_on_decode(image: ImageFile, long_side_px: int | None, reduction: int
     chosen = max(wanted, default=1)
     image.draft(None, (width // chosen, height // chosen))
     return chosen
-
-
-def _orientation(image: ImageFile, image_format: ImageFormat) -> int:
-    """Read how the decoded pixels must be turned to be upright; 1 when EXIF says nothing or nonsense."""
-    if image_format is ImageFormat.HEIC:
-        return _UPRIGHT  # libheif has turned the pixels, and what EXIF says does not count
-    exif = Image.Exif()
-    try:
-        exif.load(image.info.get("exif") or b"")
-        orientation = exif.get(ExifTag.Orientation)
-    except _DECODER_ERRORS:
-        return _UPRIGHT
-    return orientation if isinstance(orientation, int) and orientation in _TRANSPOSES else _UPRIGHT
