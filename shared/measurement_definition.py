@@ -13,14 +13,19 @@ class KnownError:
 
     Attributes
     ----------
-    ratio_mean, ratio_sd : float
-        Mean and standard deviation over people of mesh distance ÷ manual distance, both in px. 1 is agreement.
+    ratio_mean : float, optional
+        Mean over people of mesh distance ÷ manual distance, both in px. 1 is agreement. None where the points placed
+        by hand lie near by but mark something else, so that only the spread can be judged.
+    ratio_sd : float
+        Standard deviation of the same, around its mean.
     """
 
-    ratio_mean: float
+    ratio_mean: float | None
     ratio_sd: float
 
     def __str__(self) -> str:
+        if self.ratio_mean is None:
+            return f"mesh ÷ manual varies by {self.ratio_sd:.3f} (SD over people); its bias is not known"
         return f"mesh ÷ manual {self.ratio_mean:.3f} ± {self.ratio_sd:.3f} (mean ± SD over people); px is not corrected"
 
 
@@ -106,13 +111,13 @@ class MeasurementDefinition:
 
     @property
     def bias(self) -> float:
-        """What `mm` is divided by: 1 where the mesh was not compared with anything."""
-        return self.known_error.ratio_mean if self.known_error else 1.0
+        """What `mm` is divided by: 1 where the mesh was not compared with the same thing."""
+        return (self.known_error and self.known_error.ratio_mean) or 1.0
 
     @property
     def definition_sd(self) -> float:
         """The part of `mm_sd` that comes from the points, as a fraction of the measurement."""
-        return self.known_error.ratio_sd / self.known_error.ratio_mean if self.known_error else self.repeatability.high
+        return self.known_error.ratio_sd / self.bias if self.known_error else self.repeatability.high
 
 
 _FORMULAS: Final = {
