@@ -1,25 +1,24 @@
-"""The overlay of a measured photo: the mesh, each measurement with its name and value, on the photo if it was kept."""
+"""The overlay of a measured photo: the mesh and the measured lines on the photo, and beside it what they say."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
 from typing import Any, Final
-from xml.sax.saxutils import escape, quoteattr
+from xml.sax.saxutils import quoteattr
 
-from shared.measurements import DEFINITIONS
+from api.overlay_face import View, draw_face
+from api.overlay_legend import draw_legend
 
 SVG_TYPE: Final = "image/svg+xml"
 CONTENT_SECURITY_POLICY: Final = "default-src 'none'; img-src data:"
 
-_COLOURS: Final = ("#ffd166", "#06d6a0", "#4cc9f0", "#f78c6b", "#c77dff")
-_LANDMARK_SHARE: Final = 1 / 260
-"""Radius of a point, text and lines, as shares of the width of the face, so that every size of photo reads alike."""
-_TEXT_SHARE: Final = 1 / 18
-_LINE_SHARE: Final = 1 / 130
+_GROUND: Final = "#14181e"
+_NO_PHOTO: Final = "#20242b"
+_TEXT_SHARE: Final = 1 / 52
+"""Height of text, as a share of the height of the photo, or of half its width where it is a wide one."""
 
 
-def draw_overlay(result: dict[str, Any], preview_jpeg: bytes | None) -> str:
+def draw_overlay(result: dict[str, Any], preview_jpeg: bytes | None, *, legend: bool = True) -> str:
     """Draw a result as SVG.
 
     Parameters
@@ -28,50 +27,43 @@ def draw_overlay(result: dict[str, Any], preview_jpeg: bytes | None) -> str:
         As `shared.schemas.JobResult`, with landmarks.
     preview_jpeg : bytes, optional
         A small copy of the photo without metadata; it is stretched to the size of the photo.
+    legend : bool
+        Whether a panel for each face stands to the right of the photo, with names, values and a close-up.
 
     Returns
     -------
     str
-        An SVG whose user units are the pixels of the full upright photo.
+        An SVG whose user units are the pixels of the full upright photo, which has its origin at (0, 0).
     """
     width, height = result["image"]["width"], result["image"]["height"]
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif">',
-        f"<title>Measured faces: {len(result['faces'])}</title>",
-        '<rect width="100%" height="100%" fill="#20242b"/>',
-    ]
+    faces = result["faces"]
+    view = View(result["camera"]["focal_px"], complex(width - 1, height - 1) / 2)
+    drawn = [draw_face(number, face, view, named=len(faces) > 1) for number, face in enumerate(faces, start=1)]
+    scene = [f'<rect width="{width}" height="{height}" fill="{_NO_PHOTO}"/>']
     if preview_jpeg is not None:
         source = quoteattr("data:image/jpeg;base64," + base64.b64encode(preview_jpeg).decode())
-        parts.append(f'<image href={source} width="{width}" height="{height}" preserveAspectRatio="none"/>')
-    for number, face in enumerate(result["faces"], start=1):
-        parts.extend(_draw_face(number, face))
-    return "\n".join([*parts, "</svg>", ""])
+        scene.append(f'<image href={source} width="{width}" height="{height}" preserveAspectRatio="none"/>')
+    scene += [part for face in drawn for part in face.parts]
 
-
-def _draw_face(number: int, face: dict[str, Any]) -> Iterator[str]:
-    size = face["bounding_box"]["width"]
-    yield f'<g id="face-{number}">'
-    yield '<g class="mesh" fill="#ffffff" fill-opacity="0.75">'
-    radius = size * _LANDMARK_SHARE
-    for point in face["landmarks"]:
-        yield f'<circle cx="{point["x"]:.2f}" cy="{point["y"]:.2f}" r="{radius:.2f}"/>'
-    yield "</g>"
-    for definition, colour in zip(DEFINITIONS, _COLOURS, strict=False):
-        value = face["measurements"].get(definition.key)
-        if value is not None:
-            ends = [face["landmarks"][index] for index in definition.landmarks]
-            yield _draw_measurement(definition.key, value["px"], ends, colour, size)
-    yield "</g>"
-
-
-def _draw_measurement(key: str, px: float, ends: list[dict[str, float]], colour: str, size: float) -> str:
-    (x1, y1), (x2, y2) = ((end["x"], end["y"]) for end in ends)
-    stroke, text = size * _LINE_SHARE, size * _TEXT_SHARE
-    label = escape(f"{key.replace('_', ' ')} {px:.1f} px")
-    return (
-        f'<g class="measurement" id={quoteattr(key)} fill="{colour}" stroke="{colour}">'
-        f'<line x1="{x1:.2f}" y1="{y1:.2f}" x2="{x2:.2f}" y2="{y2:.2f}" stroke-width="{stroke:.2f}"/>'
-        + "".join(f'<circle cx="{x:.2f}" cy="{y:.2f}" r="{1.6 * stroke:.2f}"/>' for x, y in ((x1, y1), (x2, y2)))
-        + f'<text x="{(x1 + x2) / 2:.2f}" y="{(y1 + y2) / 2 - text / 2:.2f}" font-size="{text:.2f}"'
-        f' text-anchor="middle" stroke="#000000" stroke-width="{text / 6:.2f}" paint-order="stroke">{label}</text></g>'
+    panels: list[str] = []
+    right, bottom = float(width), float(height)
+    if legend:
+        text = max(height, width / 2) * _TEXT_SHARE
+        for number, (face, shape) in enumerate(zip(faces, drawn, strict=True), start=1):
+            panel = draw_legend(number, face, shape, left=right, text=text)
+            panels += panel.parts
+            right, bottom = panel.right, max(bottom, panel.bottom)
+    namespace = 'xmlns="http://www.w3.org/2000/svg"'
+    return "\n".join(
+        [
+            f'<svg {namespace} viewBox="0 0 {right:.8g} {bottom:.8g}" font-family="system-ui, sans-serif">',
+            f"<title>Measured faces: {len(faces)}</title>",
+            f'<rect width="100%" height="100%" fill="{_GROUND}"/>',
+            '<g id="scene">',
+            *scene,
+            "</g>",
+            *panels,
+            "</svg>",
+            "",
+        ]
     )

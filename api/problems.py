@@ -10,6 +10,7 @@ from typing import Any, Final
 import orjson
 from flask import Flask, Response, g, request
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 from werkzeug.exceptions import HTTPException
 
 from shared.errors import (
@@ -21,7 +22,7 @@ from shared.errors import (
     Transient,
     UploadGone,
 )
-from shared.schemas import FieldError, Problem, RetakeHint
+from shared.schemas import FieldError, JobOptions, Problem, RetakeHint
 
 logger = logging.getLogger(__name__)
 
@@ -99,15 +100,19 @@ def invalid(field_name: str, message: str) -> ProblemError:
 
 def invalid_fields(error: ValidationError) -> ProblemError:
     """Return the problem of all fields that a model refused."""
-    errors = [
-        FieldError(
-            field=".".join(str(part) for part in found["loc"]) or "body",
-            message="unknown option" if found["type"] == "extra_forbidden" else found["msg"],
-        )
-        for found in error.errors(include_url=False, include_input=False, include_context=False)
-    ]
+    errors = [_field_error(found) for found in error.errors(include_url=False, include_input=False)]
     detail = "; ".join(f"{entry.field}: {entry.message}" for entry in errors)
     return ProblemError(INVALID_REQUEST, detail, errors=errors)
+
+
+def _field_error(found: ErrorDetails) -> FieldError:
+    message = "unknown option" if found["type"] == "extra_forbidden" else found["msg"]
+    if found["type"] == "value_error":  # a validator of ours, in its own words, without pydantic's before them
+        message = str(found["ctx"]["error"])
+    # What is wrong with several fields together has no place of its own; such a message begins with the one to mend.
+    first_word = message.split(" ", 1)[0]
+    whole = first_word if first_word in JobOptions.model_fields else "body"
+    return FieldError(field=".".join(str(part) for part in found["loc"]) or whole, message=message)
 
 
 def unavailable(detail: str) -> ProblemError:

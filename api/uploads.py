@@ -9,18 +9,12 @@ from dataclasses import dataclass
 from typing import IO, Any, BinaryIO, Final, cast
 
 from flask import Request
-from pydantic import ValidationError
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from api.deadline import upload_deadline
-from api.problems import (
-    PAYLOAD_TOO_LARGE,
-    UNSUPPORTED_FORMAT,
-    ProblemError,
-    invalid,
-    invalid_fields,
-)
+from api.options import parse_options
+from api.problems import PAYLOAD_TOO_LARGE, UNSUPPORTED_FORMAT, ProblemError, invalid
 from shared.config import MEGABYTE, Settings
 from shared.image_formats import SNIFF_BYTES, sniff_image_format
 from shared.jobs.lifecycle import Upload
@@ -83,19 +77,6 @@ def _read(request: Request, settings: Settings) -> tuple[IO[bytes], list[tuple[s
     except ProblemError:
         _drain(request, settings)
         raise
-
-
-def parse_options(fields: list[tuple[str, str]]) -> JobOptions:
-    """Make options of form fields and query parameters; raise `ProblemError` naming each that is wrong."""
-    given: dict[str, str] = {}
-    for name, value in fields:
-        if name in given:
-            raise invalid(name, "given more than once")
-        given[name] = value
-    try:
-        return JobOptions.model_validate(given)
-    except ValidationError as error:
-        raise invalid_fields(error) from error
 
 
 def _form_file(request: Request) -> IO[bytes]:

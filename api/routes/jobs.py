@@ -1,49 +1,43 @@
-"""One photo: submit, read, list, cancel, retry, delete, overlay."""
+"""One photo: submit, read, list, cancel, retry, delete."""
 
 from __future__ import annotations
 
 import logging
 from contextlib import suppress
 from http import HTTPStatus
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-import orjson
 from flask import Response, g, request
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import Field
 
 from api import problems
 from api.context import services
-from api.overlay import CONTENT_SECURITY_POLICY, SVG_TYPE, draw_overlay
+from api.options import FORM_ENCODING, OPTION_SCHEMAS, QUERY_PARAMETERS
 from api.preferences import preferred_wait_s
 from api.presenters import conditional_job_response, job_model, job_response, job_url, model_json
-from api.problems import ProblemError, problem_responses, unavailable
+from api.problems import problem_responses, unavailable
 from api.uploads import read_submission
-from shared.errors import JobNotFound, LandmarksNotKept, NotFinished, ObjectMissing, Transient
+from shared.errors import Transient
 from shared.image_formats import ImageFormat
 from shared.jobs.record import JobRecord
 from shared.jobs.store import JobQuery
 from shared.names import JOB_ID_PATTERN, LOCAL_TENANT, QueueName
-from shared.schemas import Job, JobList, JobOptions, JobStatus, Reference, Schema
-from shared.storage import layout
+from shared.schemas import Job, JobList, JobStatus, Reference, Schema
 
 logger = logging.getLogger(__name__)
 
-_OPTIONS_SCHEMA: Final[dict[str, Any]] = JobOptions.model_json_schema()["properties"]
 _BINARY: Final = {"type": "string", "format": "binary"}
 _SUBMIT_EXTENSIONS: Final = {
     "parameters": [
-        {"name": name, "in": "query", "required": False, "schema": schema, "description": schema.get("description", "")}
-        for name, schema in _OPTIONS_SCHEMA.items()
-    ]
-    + [
+        *QUERY_PARAMETERS,
         {
             "name": "Prefer",
             "in": "header",
             "required": False,
             "schema": {"type": "string"},
             "description": "`wait=N`: hold the answer until the job has ended, N seconds (30 at most) at the longest.",
-        }
+        },
     ],
     "requestBody": {
         "required": True,
@@ -52,8 +46,9 @@ _SUBMIT_EXTENSIONS: Final = {
                 "schema": {
                     "type": "object",
                     "required": ["image"],
-                    "properties": {"image": _BINARY, **_OPTIONS_SCHEMA},
-                }
+                    "properties": {"image": _BINARY, **OPTION_SCHEMAS},
+                },
+                "encoding": FORM_ENCODING,
             },
             **{f"image/{image_format}": {"schema": _BINARY} for image_format in ImageFormat},
         },
@@ -217,38 +212,3 @@ def delete_job(path: JobPath) -> Response:
     """Delete the photo, the result and the record; they are unreadable when this is answered."""
     services().jobs.delete(LOCAL_TENANT, path.job_id)
     return Response(status=HTTPStatus.NO_CONTENT)
-
-
-@bp.get(
-    "/jobs/<job_id>/overlay.svg",
-    summary="Draw the mesh and the measurements",
-    responses={
-        "200": {"description": "The overlay", "content": {SVG_TYPE: {"schema": {"type": "string"}}}},
-        **problem_responses(
-            problems.NOT_FOUND, problems.NOT_FINISHED, problems.LANDMARKS_NOT_KEPT, problems.UNAVAILABLE
-        ),
-    },
-)
-def overlay(path: JobPath) -> Response:
-    """Answer with an SVG in pixels of the photo; on the photo itself if the job was made with `keep_image=true`."""
-    jobs = services().jobs
-    record = jobs.find(LOCAL_TENANT, path.job_id)
-    if not record.status.is_terminal:
-        raise NotFinished(record.id)
-    if record.status is not JobStatus.SUCCEEDED:
-        detail = f"The job was {record.status}; there is nothing to draw."
-        raise ProblemError(problems.NOT_FOUND, detail)
-    if not record.options.landmarks:
-        raise LandmarksNotKept(record.id)
-    result = orjson.loads(jobs.result_json(record))
-    svg = draw_overlay(result, _preview(record))
-    return Response(svg, content_type=SVG_TYPE, headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY})
-
-
-def _preview(record: JobRecord) -> bytes | None:
-    if not record.options.keep_image:
-        return None
-    try:
-        return services().jobs.objects.get(layout.preview_key(record.tenant, record.id))
-    except ObjectMissing as error:
-        raise JobNotFound(record.id) from error

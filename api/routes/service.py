@@ -30,6 +30,7 @@ _PAGE_POLICY: Final = (
 )
 _SWAGGER_FILES: Final = str(files(flask_openapi3_swagger) / "templates" / "swagger")
 _WEB_FILES: Final = str(files("api") / "web")
+_NOT_COMPARED: Final = "not known: nobody has placed these points by hand to compare the mesh with; mm is not corrected"
 _CATALOGUE: Final = MeasurementCatalogue(
     version=DEFINITIONS_VERSION,
     data=[
@@ -40,8 +41,10 @@ _CATALOGUE: Final = MeasurementCatalogue(
             formula=definition.formula,
             source=definition.source,
             stands_for=definition.stands_for,
-            known_error=str(definition.known_error),
+            known_error=str(definition.known_error or "never compared with points placed by hand"),
             repeatability=str(definition.repeatability),
+            bias=definition.bias,
+            definition_sd=definition.definition_sd,
         )
         for definition in DEFINITIONS
     ],

@@ -1,6 +1,8 @@
 "use strict";
 
 const element = (id) => document.getElementById(id);
+const rounded = (number) => number.toFixed(1);
+const words = (name) => name.replaceAll("_", " ");
 
 function say(text, isProblem = false) {
   element("status").textContent = text;
@@ -13,10 +15,17 @@ async function readJob(response) {
   return body;
 }
 
+function options() {
+  const given = new FormData(element("form"));
+  for (const [name, value] of [...given]) if (value === "") given.delete(name);
+  if (!given.has("reference_object")) given.delete("reference_object_placement");
+  return given;
+}
+
 async function measure(file) {
   element("result").hidden = true;
   say("Sending …");
-  const form = new FormData();
+  const form = options();
   form.append("image", file);
   form.append("keep_image", "true");
   let job = await readJob(await fetch("/v1/jobs", { method: "POST", body: form, headers: { Prefer: "wait=10" } }));
@@ -31,18 +40,52 @@ async function measure(file) {
   show(job);
 }
 
+function verdict({ status, reasons }) {
+  return words(status) + (reasons.length ? `: ${reasons.map(words).join(", ")}` : "");
+}
+
+function facts({ scale, pose, quality }) {
+  const said = [`Quality ${quality.score} of 100.`];
+  if (scale) {
+    const share = ((100 * scale.sd) / scale.mm_per_px).toFixed(1);
+    said.push(`Scale by ${words(scale.source)}, ± ${share} % (${verdict(scale)}).`);
+    said.push(`About ${Math.round(scale.distance_mm / 10)} cm from the camera.`);
+  } else {
+    said.push("Nothing in the photo gives a scale: pixels only.");
+  }
+  const turned = ["yaw", "pitch", "roll"].map((angle) => `${angle} ${Math.round(pose[`${angle}_deg`])}°`);
+  return `${said.join(" ")} Head: ${turned.join(", ")}.`;
+}
+
+function row([key, value], index) {
+  const made = document.createElement("tr");
+  const millimetres = [value.mm, value.mm_sd].filter((number) => number !== null).map(rounded).join(" ± ");
+  for (const text of [index + 1, words(key), millimetres || "–", value.px === null ? "–" : rounded(value.px), verdict(value)]) {
+    made.insertCell().textContent = text;
+  }
+  made.className = value.status;
+  return made;
+}
+
+function hint({ message }) {
+  const made = document.createElement("li");
+  made.textContent = message;
+  return made;
+}
+
 function show(job) {
-  element("overlay").src = `/v1/jobs/${job.id}/overlay.svg`;
-  element("json").href = `/v1/jobs/${job.id}`;
-  element("measurements").replaceChildren(
-    ...Object.entries(job.result.faces[0].measurements).map(([key, value]) => {
-      const row = document.createElement("tr");
-      for (const text of [key.replaceAll("_", " "), value.px.toFixed(1)]) row.insertCell().textContent = text;
-      return row;
-    }),
-  );
+  const where = `/v1/jobs/${job.id}`;
+  const face = job.result.faces[0];
+  element("overlay").src = `${where}/overlay.svg`;
+  element("json").href = where;
+  element("obj").href = `${where}/mesh.obj`;
+  element("ply").href = `${where}/mesh.ply`;
+  element("facts").textContent = facts(face);
+  element("hints").replaceChildren(...face.quality.retake.map(hint));
+  element("advice").hidden = !face.quality.retake.length;
+  element("measurements").replaceChildren(...Object.entries(face.measurements).map(row));
   element("delete").onclick = async () => {
-    const response = await fetch(`/v1/jobs/${job.id}`, { method: "DELETE" });
+    const response = await fetch(where, { method: "DELETE" });
     element("result").hidden = true;
     say(response.ok ? "Deleted." : "It could not be deleted now; try again.", !response.ok);
   };
@@ -50,6 +93,7 @@ function show(job) {
   say(`Measured: ${job.result.image.width} × ${job.result.image.height} pixels.`);
 }
 
+element("form").addEventListener("submit", (event) => event.preventDefault());
 element("photo").addEventListener("change", async (event) => {
   const file = event.target.files[0];
   if (!file) return;

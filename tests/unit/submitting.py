@@ -7,7 +7,6 @@ import threading
 import time
 from typing import Any
 
-import orjson
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
@@ -16,25 +15,12 @@ from shared.names import QueueName
 from shared.schemas import JobStatus
 from shared.storage.memory import MemoryObjectStore
 from tests.core import Core
+from tests.results import a_result, as_written
 
 JPEG = b"\xff\xd8\xff\xe0" + bytes(64)
 
 
-RESULT = orjson.dumps(
-    {
-        "image": {"width": 10, "height": 20, "format": "jpeg", "exif_orientation": 1, "sha256": "00"},
-        "model": {"engine": "e", "version": "v", "definitions": "d"},
-        "timings_ms": {},
-        "faces": [
-            {
-                "bounding_box": {"x": 0.0, "y": 0.0, "width": 9.0, "height": 9.0},
-                "confidence": 0.9,
-                "measurements": {k: {"px": 3.6} for k in ("forehead_width", "eye_gap", "chin_width")},
-                "landmarks": [{"id": i, "x": 1.5, "y": 2.6, "z": 0.0} for i in range(478)],
-            }
-        ],
-    }
-)
+RESULT = as_written(a_result())
 
 
 def form(**fields: str) -> dict[str, Any]:
@@ -51,11 +37,11 @@ def submit(api: FlaskClient, query: str = "", **fields: str) -> TestResponse:
     return api.post(f"/v1/jobs{query}", data=form(**fields))
 
 
-def finish(core: Core, status: JobStatus = JobStatus.SUCCEEDED) -> None:
+def finish(core: Core, status: JobStatus = JobStatus.SUCCEEDED, result: bytes = RESULT) -> None:
     job_id = core.doorbell.take(QueueName.INTERACTIVE)
     claim = core.jobs.claim(str(job_id))
     assert claim is not None
-    core.jobs.finish(claim.record.ended(status, at_ms=core.clock()), RESULT)
+    core.jobs.finish(claim.record.ended(status, at_ms=core.clock()), result)
 
 
 class LosesResults(MemoryObjectStore):

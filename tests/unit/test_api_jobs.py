@@ -140,7 +140,15 @@ def test_wrong_lists(api: FlaskClient, query: str) -> None:
 @pytest.mark.parametrize("job_id", ["x", "job_", "job_../../uploads", new_job_id()])
 @pytest.mark.parametrize(
     ("method", "suffix"),
-    [("GET", ""), ("DELETE", ""), ("POST", "/cancel"), ("POST", "/retry"), ("GET", "/overlay.svg")],
+    [
+        ("GET", ""),
+        ("DELETE", ""),
+        ("POST", "/cancel"),
+        ("POST", "/retry"),
+        ("GET", "/overlay.svg"),
+        ("GET", "/mesh.obj"),
+        ("GET", "/mesh.ply"),
+    ],
 )
 def test_unknown_ids(api: FlaskClient, method: str, suffix: str, job_id: str) -> None:
     problem(api.open(f"/v1/jobs/{job_id}{suffix}", method=method), 404, "not_found")
@@ -163,23 +171,6 @@ def test_cancel_retry_and_delete(api: FlaskClient, live_core: Core) -> None:
     finish(live_core, JobStatus.FAILED)
     live_core.objects.delete(f"uploads/local/{failed.rsplit('/', 1)[1]}")
     problem(api.post(f"{failed}/retry"), 409, "upload_gone")
-
-
-def test_overlays(api: FlaskClient, live_core: Core) -> None:
-    location = submit(api).headers["Location"]
-    problem(api.get(f"{location}/overlay.svg"), 409, "not_finished")
-    finish(live_core)
-    drawn = api.get(f"{location}/overlay.svg")
-    assert drawn.content_type == "image/svg+xml"
-    assert drawn.headers["Content-Security-Policy"].startswith("default-src 'none'; img-src data:")
-    assert 'viewBox="0 0 10 20"' in drawn.text
-    assert "<image" not in drawn.text
-    bare = submit(api, landmarks="false").headers["Location"]
-    finish(live_core)
-    problem(api.get(f"{bare}/overlay.svg"), 409, "landmarks_not_kept")
-    cancelled = submit(api).headers["Location"]
-    api.post(f"{cancelled}/cancel")
-    problem(api.get(f"{cancelled}/overlay.svg"), 404, "not_found")
 
 
 @pytest.mark.parametrize("path", ["/v1/jobs", "/face-coordinates"])

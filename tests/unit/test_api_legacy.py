@@ -18,9 +18,9 @@ def test_the_original_endpoint(api: FlaskClient, live_core: Core) -> None:
     worker = finish_soon(live_core)
     body = api.post("/face-coordinates", data=form()).get_json()
     worker.join()
-    assert body["measurements"] == {"forehead_width_px": 4, "eye_gap_px": 4, "chin_width_px": 4}
+    assert body["measurements"] == {"forehead_width_px": 78, "eye_gap_px": 24, "chin_width_px": 32}
     assert len(body["landmarks"]) == 468
-    assert body["landmarks"][467] == {"id": 467, "x": 2, "y": 3}
+    assert body["landmarks"][467] == {"id": 467, "x": 257, "y": 102}
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])

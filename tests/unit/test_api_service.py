@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections import defaultdict
 
 import pytest
@@ -11,7 +12,7 @@ from openapi_spec_validator import validate
 
 from shared.measurements import DEFINITIONS
 from shared.names import QueueName
-from shared.schemas import MeasurementCatalogue, Readiness
+from shared.schemas import JobOptions, MeasurementCatalogue, Readiness
 from tests.core import Core
 
 
@@ -42,19 +43,19 @@ def test_every_operation_says_how_it_fails(api: FlaskClient) -> None:
                 assert list(operation["responses"][status]["content"]) == ["application/problem+json"]
 
 
-def test_the_options_of_a_photo_are_described_once_and_the_same_everywhere(api: FlaskClient) -> None:
-    operation = api.get("/openapi.json").get_json()["paths"]["/v1/jobs"]["post"]
-    content = operation["requestBody"]["content"]
-    form = set(content["multipart/form-data"]["schema"]["properties"]) - {"image"}
-    query = {parameter["name"] for parameter in operation["parameters"] if parameter["in"] == "query"}
-    assert form == query == {"reference", "max_faces", "landmarks", "keep_image"}
-    assert {"image/jpeg", "image/png", "image/webp", "image/heic", "image/avif"} < set(content)
-
-
 def test_measurements_are_those_of_the_registry(api: FlaskClient) -> None:
     catalogue = MeasurementCatalogue.model_validate(api.get("/v1/measurements").get_json())
     assert [entry.key for entry in catalogue.data] == [definition.key for definition in DEFINITIONS]
     assert all(entry.formula and entry.source and entry.stands_for and entry.known_error for entry in catalogue.data)
+    assert [entry.bias for entry in catalogue.data] == [definition.bias for definition in DEFINITIONS]
+    assert all(0 < entry.definition_sd < 0.2 for entry in catalogue.data)
+
+
+def test_a_measurement_that_was_never_compared_says_so(api: FlaskClient) -> None:
+    entries = {entry["key"]: entry for entry in api.get("/v1/measurements").get_json()["data"]}
+    assert "not known" in entries["face_length"]["known_error"]
+    assert entries["face_length"]["bias"] == 1
+    assert entries["eye_gap"]["known_error"].startswith("mesh ÷ manual 0.975 ± 0.037")
 
 
 def test_health_asks_nobody(api: FlaskClient, live_core: Core) -> None:
@@ -95,6 +96,27 @@ def test_pages_ask_for_nothing_from_elsewhere(api: FlaskClient, path: str) -> No
     assert "default-src 'none'" in policy
     assert "script-src 'self'" in policy
     response.close()
+
+
+def text_of(api: FlaskClient, path: str) -> str:
+    response = api.get(path)
+    text = response.text
+    response.close()
+    return text
+
+
+def test_the_page_has_all_that_its_script_reaches_for(api: FlaskClient) -> None:
+    reached = set(re.findall(r'element\("([a-z_]+)"\)', text_of(api, "/web/page.js")))
+    assert len(reached) > 10
+    assert reached <= set(re.findall(r'id="([a-z_]+)"', text_of(api, "/")))
+
+
+def test_the_page_sends_only_options_that_there_are(api: FlaskClient) -> None:
+    form = text_of(api, "/").split("<form")[1].split("</form>")[0]
+    sent = set(re.findall(r' name="([a-z_]+)"', form))
+    sent |= set(re.findall(r'append\("([a-z_]+)"', text_of(api, "/web/page.js")))
+    assert {"known_pd_mm", "keep_image"} < sent
+    assert sent <= {*JobOptions.model_fields, "image"}
 
 
 @pytest.mark.parametrize("path", ["/web/../app.py", "/web/%2e%2e/app.py", "/docs/swagger/../__init__.py"])

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from shared.config import MEGABYTE
 from shared.schemas import JobOptions
 from tests.core import Core
-from tests.unit.submitting import JPEG, form, large_form, problem, submit
+from tests.unit.submitting import JPEG, form, large_form, problem
 
 
 def test_raw_bytes_with_options_in_the_query(api: FlaskClient, live_core: Core) -> None:
@@ -27,36 +27,6 @@ def test_raw_bytes_with_options_in_the_query(api: FlaskClient, live_core: Core) 
 def test_a_png_that_says_it_is_a_jpeg_is_taken_for_what_it_is(api: FlaskClient) -> None:
     png = b"\x89PNG\r\n\x1a\n" + bytes(64)
     assert api.post("/v1/jobs", data=png, content_type="image/jpeg").status_code == 202
-
-
-@pytest.mark.parametrize(
-    ("fields", "field"),
-    [
-        ({"max_faces": "0"}, "max_faces"),
-        ({"max_faces": "11"}, "max_faces"),
-        ({"max_faces": "many"}, "max_faces"),
-        ({"landmarks": "perhaps"}, "landmarks"),
-        ({"keep_image": ""}, "keep_image"),
-        ({"reference": "x" * 129}, "reference"),
-        ({"reference": ""}, "reference"),
-        ({"reference": "two\nlines"}, "reference"),
-        ({"colour": "red"}, "colour"),
-        ({"known_pd": "63"}, "known_pd"),
-    ],
-)
-def test_wrong_options_are_named(api: FlaskClient, live_core: Core, fields: dict[str, str], field: str) -> None:
-    for response in (
-        submit(api, **fields),
-        api.post("/v1/jobs", query_string=fields, data=JPEG, content_type="image/jpeg"),
-    ):
-        body = problem(response, 400, "invalid_request")
-        assert [entry["field"] for entry in body["errors"]] == [field]
-    assert live_core.stored() == []
-
-
-def test_an_option_given_twice_is_no_option(api: FlaskClient) -> None:
-    body = problem(submit(api, "?max_faces=1", max_faces="2"), 400, "invalid_request")
-    assert body["errors"][0]["field"] == "max_faces"
 
 
 @pytest.mark.parametrize(
