@@ -88,6 +88,12 @@ class Settings(BaseSettings):
         DAY_S, gt=0, description="Pause between two full comparisons of the records with storage."
     )
 
+    # Batches
+    max_batch_items: int = Field(10_000, ge=1, description="Photos in a batch, at most.")
+    upload_deadline_s: float = Field(
+        DAY_S, gt=0, description="How long the photos of a batch may take to come by the upload forms it was given."
+    )
+
     # The worker
     worker_beat_s: float = Field(5.0, gt=0, description="How often a worker process says that it lives.")
 

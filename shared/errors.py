@@ -74,6 +74,13 @@ class FaceTooSmall(Rejected):
     retake = "Come closer, or send the photo in its original size, so that the face fills more of it."
 
 
+class UploadMissing(Rejected):
+    """Raised when the photo of a batch's item did not come by the time it was promised for."""
+
+    code = "upload_missing"
+    retake = "Send the photo again, before the time that its upload form names."
+
+
 class ReferenceNotFound(Rejected):
     """Raised when the card or marker that was asked for is not found in the photo."""
 
@@ -107,6 +114,7 @@ REJECTIONS: tuple[type[Rejected], ...] = (
     FaceTooSmall,
     ReferenceNotFound,
     RequirementNotMet,
+    UploadMissing,
 )
 """Every reason a photo can be rejected for, for documents and tests."""
 
@@ -152,6 +160,18 @@ class ConfigurationError(FacefitError):
 
 class JobNotFound(FacefitError):
     """Raised when there is no such job, it has been deleted, or it is another tenant's."""
+
+
+class BatchNotFound(FacefitError):
+    """Raised when there is no such batch, it has been deleted, or it is another tenant's."""
+
+
+class BatchTooLarge(FacefitError):
+    """Raised when a batch is given more items than it may have."""
+
+
+class DuplicateReference(FacefitError):
+    """Raised when two items of a batch have the same reference."""
 
 
 class AlreadyFinished(FacefitError):

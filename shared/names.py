@@ -15,6 +15,11 @@ LOCAL_TENANT: Final = "local"
 JOB_ID_PREFIX: Final = "job_"
 JOB_ID_PATTERN: Final = re.compile(r"job_[0-7][0-9a-hjkmnp-tv-z]{25}")
 """A prefix and a ULID in lower case: 48 bits of milliseconds, 80 bits of randomness."""
+BATCH_ID_PREFIX: Final = "bat_"
+BATCH_ID_PATTERN: Final = re.compile(r"bat_[0-7][0-9a-hjkmnp-tv-z]{25}")
+"""The same, for batches."""
+_TIME_CHARACTERS: Final = 10
+"""How much of a ULID is its time."""
 
 
 class QueueName(StrEnum):
@@ -23,11 +28,17 @@ class QueueName(StrEnum):
     INTERACTIVE = "interactive"
     BULK = "bulk"
 
+    @property
+    def takes_turns(self) -> bool:
+        """Whether its doorbells name no job: who answers is given those whose tenant's turn it is."""
+        return self is QueueName.BULK
+
 
 class TaskName(StrEnum):
     """The Celery tasks, by the name that travels in a message."""
 
     MEASURE_JOB = "facefit.measure_job"
+    MEASURE_BULK = "facefit.measure_bulk"
 
 
 def new_job_id() -> str:
@@ -38,6 +49,16 @@ def new_job_id() -> str:
 def is_job_id(text: str) -> bool:
     """Tell whether `text` has the form of a job identifier."""
     return JOB_ID_PATTERN.fullmatch(text) is not None
+
+
+def new_batch_id() -> str:
+    """Return a new batch identifier: unguessable, and sorted by the time it was made."""
+    return BATCH_ID_PREFIX + str(ULID()).lower()
+
+
+def is_batch_id(text: str) -> bool:
+    """Tell whether `text` has the form of a batch identifier."""
+    return BATCH_ID_PATTERN.fullmatch(text) is not None
 
 
 def job_id_time(job_id: str) -> datetime:
@@ -51,4 +72,27 @@ def job_id_time(job_id: str) -> datetime:
     if not is_job_id(job_id):
         message = f"not a job id: {job_id!r}"
         raise ValueError(message)
-    return ULID.from_str(job_id.removeprefix(JOB_ID_PREFIX).upper()).datetime.astimezone(UTC)
+    return _ulid_time(job_id.removeprefix(JOB_ID_PREFIX))
+
+
+def batch_id_time(batch_id: str) -> datetime:
+    """Return when the identifier was made, UTC, to the millisecond.
+
+    Raises
+    ------
+    ValueError
+        If `batch_id` does not have the form of a batch identifier.
+    """
+    if not is_batch_id(batch_id):
+        message = f"not a batch id: {batch_id!r}"
+        raise ValueError(message)
+    return _ulid_time(batch_id.removeprefix(BATCH_ID_PREFIX))
+
+
+def first_job_id_at(time_ms: int) -> str:
+    """Return the start of all job ids made in a millisecond: not above any of them, and above all earlier ones."""
+    return JOB_ID_PREFIX + str(ULID.from_timestamp(time_ms)).lower()[:_TIME_CHARACTERS]
+
+
+def _ulid_time(body: str) -> datetime:
+    return ULID.from_str(body.upper()).datetime.astimezone(UTC)

@@ -24,6 +24,7 @@ KNOWN_PD_MM = (40, 80)
 class JobStatus(StrEnum):
     """Where a job is in its life."""
 
+    AWAITING_UPLOAD = "awaiting_upload"
     QUEUED = "queued"
     RUNNING = "running"
     SUCCEEDED = "succeeded"
@@ -34,7 +35,16 @@ class JobStatus(StrEnum):
     @property
     def is_terminal(self) -> bool:
         """Whether the job has ended; only a retry of a failed one opens it again."""
-        return self not in {JobStatus.QUEUED, JobStatus.RUNNING}
+        return self not in {JobStatus.AWAITING_UPLOAD, JobStatus.QUEUED, JobStatus.RUNNING}
+
+
+class BatchStatus(StrEnum):
+    """Where a batch is in its life."""
+
+    AWAITING_UPLOAD = "awaiting_upload"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
 
 
 class Schema(BaseModel):

@@ -4,40 +4,16 @@ from __future__ import annotations
 
 import queue as stdlib_queue
 import secrets
-import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from functools import wraps
-from typing import Concatenate, ParamSpec, TypeVar
+from collections.abc import Sequence
+from dataclasses import replace
 
-from shared.clock import Clock, system_clock, to_ms
-from shared.errors import RecordsUnavailable
+from shared.clock import Clock, system_clock
+from shared.jobs.memory_batches import MemoryBatchStore
+from shared.jobs.memory_state import Entry, MemoryState, Records, atomic
 from shared.jobs.record import JobRecord
 from shared.jobs.store import Claim, ClaimRefusal, Cleanup, CleanupKind, JobQuery, Settlement
 from shared.names import QueueName
 from shared.schemas import JobStatus
-
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
-
-
-@dataclass(slots=True)
-class _Entry:
-    record: JobRecord
-    queued_ms: int = 0
-    doorbell_due_ms: int = 0
-    token: str | None = None
-    lease_until_ms: int = 0
-    lease_look_ms: int = 0
-
-
-@dataclass(slots=True)
-class _State:
-    jobs: dict[str, _Entry] = field(default_factory=dict)
-    cleanups: dict[Cleanup, int] = field(default_factory=dict)
-    beats: dict[tuple[QueueName, str, int], int] = field(default_factory=dict)
-    rebuilding: set[str] = field(default_factory=set)
-    rebuilt: bool = False
 
 
 class MemoryFinishedFeed:
@@ -61,18 +37,6 @@ class MemoryFinishedFeed:
             self._feeds.remove(self._queue)
 
 
-def _atomic(
-    method: Callable[Concatenate[MemoryJobStore, _P], _R],
-) -> Callable[Concatenate[MemoryJobStore, _P], _R]:
-    @wraps(method)
-    def locked(self: MemoryJobStore, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
-        self.check()
-        with self._lock:
-            return method(self, *args, **kwargs)
-
-    return locked
-
-
 class MemoryJobStore:
     """The records of jobs in this process; see `JobStore` for what each method does.
 
@@ -83,98 +47,94 @@ class MemoryJobStore:
     """
 
     def __init__(self, clock: Clock = system_clock, *, grace_s: float = 10.0) -> None:
-        self._clock = clock
-        self._grace_s = grace_s
-        self._state = _State()
-        self._feeds: list[stdlib_queue.SimpleQueue[str]] = []
-        self._lock = threading.RLock()
-        self.away = False
+        self._state = MemoryState(clock, grace_s=grace_s)
+        self._batches = MemoryBatchStore(self._state)
 
-    def _in(self, seconds: float) -> int:
-        return self._clock() + to_ms(seconds)
+    @property
+    def batches(self) -> MemoryBatchStore:
+        """The records of batches."""
+        return self._batches
 
-    def _wake(self, job_id: str) -> None:
-        for feed in self._feeds:
-            feed.put(job_id)
+    @property
+    def away(self) -> bool:
+        """Whether every call raises `RecordsUnavailable`, as with a stopped Redis."""
+        return self._state.away
 
-    def _enqueue(self, entry: _Entry, *, due_ms: int) -> None:
-        entry.queued_ms = self._clock()
-        entry.doorbell_due_ms = due_ms
+    @away.setter
+    def away(self, away: bool) -> None:
+        self._state.away = away
 
-    def _waiting(self, queue: QueueName) -> list[_Entry]:
+    def _waiting(self, queue: QueueName) -> list[Entry]:
         return [
             entry
-            for entry in self._state.jobs.values()
+            for entry in self._state.records.jobs.values()
             if entry.record.queue is queue and entry.record.status is JobStatus.QUEUED
         ]
 
-    @_atomic
+    @atomic
     def create(self, record: JobRecord) -> bool:
         """Write a record unless there is one; tell whether it was written."""
-        if record.id in self._state.jobs:
-            return False
-        entry = self._state.jobs[record.id] = _Entry(record)
-        if record.status is JobStatus.QUEUED:
-            self._enqueue(entry, due_ms=self._in(self._grace_s))
-        else:
-            self._wake(record.id)
-        return True
+        return self._state.create(record)
 
-    @_atomic
+    @atomic
     def get(self, job_id: str) -> JobRecord | None:
         """Return a record, or None."""
-        entry = self._state.jobs.get(job_id)
+        entry = self._state.records.jobs.get(job_id)
         return entry.record if entry else None
 
-    @_atomic
+    @atomic
     def claim(self, job_id: str, *, lease_s: float, max_attempts: int) -> Claim | ClaimRefusal:
         """Give a queued job, or one whose lease ran out, to the caller."""
-        entry = self._state.jobs.get(job_id)
+        entry = self._state.records.jobs.get(job_id)
         if entry is None:
             return ClaimRefusal.ABSENT
-        record, now = entry.record, self._clock()
+        record, now = entry.record, self._state.clock()
         ran_out = record.status is JobStatus.RUNNING and entry.lease_until_ms <= now
         if record.status is not JobStatus.QUEUED and not ran_out:
+            return ClaimRefusal.BUSY
+        batch = self._state.records.batches.get(record.batch_id or "")
+        if batch is not None and batch.cancelled_ms is not None:
             return ClaimRefusal.BUSY
         if record.attempts >= max_attempts:
             return ClaimRefusal.EXHAUSTED
         started_ms = now if record.started_ms is None else record.started_ms
-        entry.record = replace(record, status=JobStatus.RUNNING, attempts=record.attempts + 1, started_ms=started_ms)
+        attempts = record.attempts + 1
+        self._state.move(entry, replace(record, status=JobStatus.RUNNING, attempts=attempts, started_ms=started_ms))
         entry.token = secrets.token_hex(16)
-        entry.lease_until_ms = entry.lease_look_ms = self._in(lease_s)
+        entry.lease_until_ms = entry.lease_look_ms = self._state.after(lease_s)
         return Claim(entry.record, entry.token)
 
-    @_atomic
+    @atomic
     def release(self, claim: Claim, *, retry_after_s: float, charge: bool) -> bool:
         """Take a claim back; the job is due again after a pause."""
-        entry = self._state.jobs.get(claim.record.id)
+        entry = self._state.records.jobs.get(claim.record.id)
         if entry is None or entry.record.status is not JobStatus.RUNNING or entry.token != claim.token:
             return False
         attempts = entry.record.attempts - (0 if charge else 1)
-        entry.record = replace(entry.record, status=JobStatus.QUEUED, attempts=attempts)
-        self._enqueue(entry, due_ms=self._in(retry_after_s))
+        self._state.move(entry, replace(entry.record, status=JobStatus.QUEUED, attempts=attempts))
+        self._state.put_off(entry, retry_after_s)
         return True
 
-    @_atomic
+    @atomic
     def exhausted(self, job_id: str, *, max_attempts: int) -> JobRecord | None:
         """Return the record if nobody holds the job and no attempt is left."""
-        entry = self._state.jobs.get(job_id)
+        entry = self._state.records.jobs.get(job_id)
         if entry is None or entry.record.status.is_terminal or entry.record.attempts < max_attempts:
             return None
-        held = entry.record.status is JobStatus.RUNNING and entry.lease_until_ms > self._clock()
+        held = entry.record.status is JobStatus.RUNNING and entry.lease_until_ms > self._state.clock()
         return None if held else entry.record
 
-    @_atomic
+    @atomic
     def settle(self, ended: JobRecord) -> Settlement:
         """End the job as the first outcome of this run says."""
-        entry = self._state.jobs.get(ended.id)
+        entry = self._state.records.jobs.get(ended.id)
         if entry is None:
             return Settlement.ABSENT
         if entry.record.run > ended.run:
             return Settlement.SUPERSEDED
         if entry.record.run == ended.run and entry.record.status.is_terminal:
             return Settlement.ALREADY
-        entry.record = replace(
+        settled = replace(
             entry.record,
             status=ended.status,
             run=ended.run,
@@ -183,145 +143,190 @@ class MemoryJobStore:
             finished_ms=ended.finished_ms,
             error=ended.error,
         )
+        self._state.move(entry, settled)
         if not ended.needs_upload:
-            self._state.cleanups[Cleanup(CleanupKind.UPLOAD, entry.record.tenant, ended.id)] = self._clock()
-        self._wake(ended.id)
+            debt = Cleanup(CleanupKind.UPLOAD, settled.tenant, settled.id, settled.batch_id)
+            self._state.records.cleanups[debt] = self._state.clock()
+        self._state.wake(ended.id)
+        self._state.note_end(settled)
         return Settlement.SETTLED
 
-    @_atomic
+    @atomic
     def reopen(self, job_id: str, *, run: int) -> bool:
         """Queue a failed job again as `run`."""
-        entry = self._state.jobs.get(job_id)
+        entry = self._state.records.jobs.get(job_id)
         if entry is None or entry.record.status is not JobStatus.FAILED or entry.record.run >= run:
             return False
-        entry.record = entry.record.reopened(run)
-        self._enqueue(entry, due_ms=self._in(self._grace_s))
+        self._state.move(entry, entry.record.reopened(run))
+        self._state.line_up(entry)
         return True
 
-    @_atomic
-    def drop(self, job_id: str, tenant: str) -> None:
+    @atomic
+    def drop(self, job_id: str, tenant: str, batch_id: str | None = None) -> None:
         """Forget a record and note that its objects are to go."""
-        self._state.cleanups[Cleanup(CleanupKind.EVERYTHING, tenant, job_id)] = self._clock()
-        self._state.jobs.pop(job_id, None)
-        self._wake(job_id)
+        entry = self._state.records.jobs.get(job_id)
+        debt = Cleanup(CleanupKind.EVERYTHING, tenant, job_id, entry.record.batch_id if entry else batch_id)
+        self._state.records.cleanups[debt] = self._state.clock()
+        self._state.forget(job_id)
+        self._state.wake(job_id)
 
-    @_atomic
+    @atomic
     def missing(self, job_ids: Sequence[str]) -> list[str]:
         """Return those of the ids that have no record."""
-        return [job_id for job_id in job_ids if job_id not in self._state.jobs]
+        return [job_id for job_id in job_ids if job_id not in self._state.records.jobs]
 
-    @_atomic
+    @atomic
     def list_jobs(self, query: JobQuery) -> list[JobRecord]:
         """Return up to `query.limit` jobs, newest first."""
-        records = sorted((entry.record for entry in self._state.jobs.values()), key=lambda r: r.id, reverse=True)
+        first, last = query.made_between
+        records = sorted(
+            (entry.record for entry in self._state.records.jobs.values()), key=lambda r: r.id, reverse=True
+        )
         return [
             record
             for record in records
             if record.tenant == query.tenant
-            and query.status in {None, record.status}
-            and query.reference in {None, record.options.reference}
-            and (query.before_id is None or record.id < query.before_id)
+            and query.admits(record)
+            and all(bound is None or record.id < bound for bound in (query.before_id, last))
+            and (first is None or record.id >= first)
         ][: query.limit]
 
-    @_atomic
+    @atomic
     def queue_position(self, record: JobRecord) -> int | None:
         """Return how far from being measured a queued job is, 1 being next."""
+        if record.queue.takes_turns:
+            before = self._state.records.turns[record.queue].before(record.id, record.tenant)
+            return None if before is None else before + 1
         waiting = sorted(self._waiting(record.queue), key=lambda entry: (entry.queued_ms, entry.record.id))
         return next((n for n, entry in enumerate(waiting, start=1) if entry.record.id == record.id), None)
 
     def finished_feed(self) -> MemoryFinishedFeed:
         """Start to listen for jobs that end."""
-        self.check()
-        return MemoryFinishedFeed(self._feeds)
+        self._state.check()
+        return MemoryFinishedFeed(self._state.feeds)
 
-    @_atomic
+    @atomic
+    def take(self, queue: QueueName, limit: int, *, grace_s: float) -> list[str]:
+        """Hand out the next jobs of a queue that takes turns, one of each tenant in turn."""
+        turns = self._state.records.turns[queue]
+        return turns.take(limit, self._state.clock(), self._state.after(grace_s), self._tenant_of)
+
+    def _tenant_of(self, job_id: str) -> str | None:
+        entry = self._state.records.jobs.get(job_id)
+        return entry.record.tenant if entry else None
+
+    @atomic
+    def waiting_count(self, queue: QueueName) -> int:
+        """Return how many jobs of a queue that takes turns could be handed out now."""
+        turns = self._state.records.turns[queue]
+        return turns.in_turn() + turns.overdue(self._state.clock())
+
+    @atomic
+    def offer(self, job_id: str) -> None:
+        """Have a job of a queue that takes turns handed out again if its lease ran out."""
+        entry = self._state.records.jobs.get(job_id)
+        if entry is None or entry.record.status is not JobStatus.RUNNING:
+            return
+        turns = self._state.records.turns[entry.record.queue]
+        if entry.lease_until_ms <= self._state.clock() and job_id not in turns.lines_up_ms:
+            turns.enter(job_id, entry.record.tenant)
+
+    @atomic
     def queued_count(self, queue: QueueName) -> int:
         """Return how many jobs wait in a queue."""
+        if queue.takes_turns:
+            turns = self._state.records.turns[queue]
+            return turns.in_turn() + len(turns.lines_up_ms)
         return len(self._waiting(queue))
 
-    @_atomic
+    @atomic
     def due_doorbells(self, queue: QueueName, limit: int) -> list[str]:
         """Return queued jobs whose doorbell should be rung now."""
-        due = [entry for entry in self._waiting(queue) if entry.doorbell_due_ms <= self._clock()]
+        if queue.takes_turns:
+            due_ms = sorted((at_ms, job_id) for job_id, at_ms in self._state.records.turns[queue].lines_up_ms.items())
+            return [job_id for at_ms, job_id in due_ms if at_ms <= self._state.clock()][:limit]
+        due = [entry for entry in self._waiting(queue) if entry.doorbell_due_ms <= self._state.clock()]
         due.sort(key=lambda entry: (entry.doorbell_due_ms, entry.record.id))
         return [entry.record.id for entry in due[:limit]]
 
-    @_atomic
+    @atomic
     def rung(self, queue: QueueName, job_ids: Sequence[str], *, grace_s: float) -> None:
         """Note that doorbells were rung."""
         for entry in self._waiting(queue):
             if entry.record.id in job_ids:
-                entry.doorbell_due_ms = self._in(grace_s)
+                entry.doorbell_due_ms = self._state.after(grace_s)
 
-    @_atomic
+    @atomic
     def expired_leases(self, limit: int, *, grace_s: float) -> list[str]:
         """Return running jobs whose lease ran out, each once in `grace_s`."""
-        entries = [e for e in self._state.jobs.values() if e.record.status is JobStatus.RUNNING]
+        entries = [e for e in self._state.records.jobs.values() if e.record.status is JobStatus.RUNNING]
         found = sorted(
-            (e for e in entries if e.lease_look_ms <= self._clock()),
+            (e for e in entries if e.lease_look_ms <= self._state.clock()),
             key=lambda e: (e.lease_look_ms, e.record.id),
         )[:limit]
         for entry in found:
-            entry.lease_look_ms = self._in(grace_s)
+            entry.lease_look_ms = self._state.after(grace_s)
         return [entry.record.id for entry in found]
 
-    @_atomic
+    @atomic
     def expired_jobs(self, limit: int) -> list[str]:
         """Return jobs past their time of being kept."""
-        due = [e.record for e in self._state.jobs.values() if e.record.expires_ms <= self._clock()]
+        due = [e.record for e in self._state.records.jobs.values() if e.record.expires_ms <= self._state.clock()]
         return [record.id for record in sorted(due, key=lambda r: (r.expires_ms, r.id))[:limit]]
 
-    @_atomic
+    @atomic
     def due_cleanups(self, limit: int, *, grace_s: float) -> list[Cleanup]:
         """Return debts to storage that are older than `grace_s`."""
-        until = self._in(-grace_s)
-        return [cleanup for cleanup, made_ms in self._state.cleanups.items() if made_ms <= until][:limit]
+        until = self._state.after(-grace_s)
+        return [cleanup for cleanup, made_ms in self._state.records.cleanups.items() if made_ms <= until][:limit]
 
-    @_atomic
+    @atomic
     def cleaned(self, cleanup: Cleanup) -> None:
         """Note that a debt to storage is paid."""
-        self._state.cleanups.pop(cleanup, None)
+        self._state.records.cleanups.pop(cleanup, None)
 
-    @_atomic
+    @atomic
     def is_rebuilt(self) -> bool:
         """Tell whether the records are complete."""
-        return self._state.rebuilt
+        return self._state.records.rebuilt
 
-    @_atomic
+    @atomic
     def begin_rebuild(self) -> str:
         """Return a token that is lost with the records, should they be lost again."""
         token = secrets.token_hex(8)
-        self._state.rebuilding.add(token)
+        self._state.records.rebuilding.add(token)
         return token
 
-    @_atomic
+    @atomic
     def end_rebuild(self, token: str) -> bool:
         """Say that the records are complete, unless they were lost since `token` was given."""
-        if token not in self._state.rebuilding:
+        if token not in self._state.records.rebuilding:
             return False
-        self._state.rebuilding.remove(token)
-        self._state.rebuilt = True
+        self._state.records.rebuilding.remove(token)
+        self._state.records.rebuilt = True
         return True
 
-    @_atomic
+    @atomic
     def beat(self, host: str, process_id: int, queues: Sequence[QueueName], *, valid_s: float) -> None:
         """Note that a worker process is ready to measure what comes in some queues."""
         for queue in queues:
-            self._state.beats[queue, host, process_id] = self._in(valid_s)
+            self._state.records.beats[queue, host, process_id] = self._state.after(valid_s)
 
-    @_atomic
+    @atomic
     def live_workers(self, queue: QueueName, *, host: str | None = None) -> int:
         """Return how many worker processes, of all hosts or of one, said lately that they watch a queue."""
-        alive = [(watched, where) for (watched, where, _), until in self._state.beats.items() if until >= self._clock()]
+        alive = [
+            (watched, where)
+            for (watched, where, _), until in self._state.records.beats.items()
+            if until >= self._state.clock()
+        ]
         return sum(watched is queue and host in {None, where} for watched, where in alive)
 
     def forget_everything(self) -> None:
         """Lose all records, as a flushed Redis does."""
-        with self._lock:
-            self._state = _State()
+        with self._state.lock:
+            self._state.records = Records()
 
     def check(self) -> None:
         """Return if the store is not set to be away."""
-        if self.away:
-            message = "the store in memory is set to be away"
-            raise RecordsUnavailable(message)
+        self._state.check()

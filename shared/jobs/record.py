@@ -11,10 +11,12 @@ from shared.clock import to_ms
 from shared.names import QueueName, job_id_time
 from shared.schemas import JobError, JobOptions, JobStatus
 
-_QUEUED, _RUNNING = JobStatus.QUEUED, JobStatus.RUNNING
+_AWAITED, _QUEUED, _RUNNING = JobStatus.AWAITING_UPLOAD, JobStatus.QUEUED, JobStatus.RUNNING
 _ENDS = frozenset(status for status in JobStatus if status.is_terminal)
 
 LEGAL_MOVES: Final[dict[JobStatus, frozenset[JobStatus]]] = {
+    # Missing, cancelled, or ended before a loss after which its record was made anew from its batch.
+    _AWAITED: frozenset({_QUEUED}) | _ENDS,
     # A queued job may end without running: cancelled, or another worker's outcome is adopted after a rebuild.
     JobStatus.QUEUED: frozenset({_RUNNING}) | _ENDS,
     # Back to queued when a dependency was away; to running again when a lease ran out.
@@ -32,7 +34,7 @@ class JobRecord:
     """The working copy of what is known of a job; storage holds what it can be rebuilt from.
 
     Times are milliseconds since the epoch. `run` counts from 1 and rises with every retry; `attempts` counts the
-    claims within the run.
+    claims within the run. A job that is an item of a batch has its place there, which counts from 0.
     """
 
     id: str
@@ -47,6 +49,8 @@ class JobRecord:
     started_ms: int | None = None
     finished_ms: int | None = None
     error: JobError | None = None
+    batch_id: str | None = None
+    item_index: int | None = None
 
     @property
     def needs_upload(self) -> bool:
@@ -108,6 +112,8 @@ def encode_record(record: JobRecord) -> bytes:
             "started_ms": record.started_ms,
             "finished_ms": record.finished_ms,
             "error": record.error.model_dump() if record.error else None,
+            "batch_id": record.batch_id,
+            "item_index": record.item_index,
         }
     )
 

@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from shared.clock import to_ms
+from shared.jobs.batch_record import MAKING_LIMIT_S
+from shared.jobs.batch_store import BatchStore
 from shared.jobs.record import JobRecord
-from shared.names import QueueName
+from shared.names import QueueName, batch_id_time, first_job_id_at
 from shared.schemas import JobStatus
 
 
@@ -64,6 +67,7 @@ class Cleanup:
     kind: CleanupKind
     tenant: str
     job_id: str
+    batch_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +79,27 @@ class JobQuery:
     status: JobStatus | None = None
     reference: str | None = None
     before_id: str | None = None
+    batch_id: str | None = None
+
+    def admits(self, record: JobRecord) -> bool:
+        """Tell whether a job of this tenant is asked for, wherever the list starts."""
+        return (
+            self.status in {None, record.status}
+            and self.reference in {None, record.options.reference}
+            and self.batch_id in {None, record.batch_id}
+        )
+
+    @property
+    def made_between(self) -> tuple[str | None, str | None]:
+        """The ids between which all jobs lie: those of a batch were made within an hour of it."""
+        if self.batch_id is None:
+            return None, None
+        made_ms = to_ms(batch_id_time(self.batch_id).timestamp())
+        return first_job_id_at(made_ms), first_job_id_at(made_ms + to_ms(MAKING_LIMIT_S) + 1)
 
 
 class FinishedFeed(Protocol):
-    """The ids of jobs as they end, for whoever waits."""
+    """The ids of jobs as they end, and of batches as they become complete, for whoever waits."""
 
     def next(self, timeout_s: float) -> str | None:
         """Return the next id, or None when none came in time."""
@@ -92,10 +113,15 @@ class FinishedFeed(Protocol):
 class JobStore(Protocol):
     """The records of jobs, and what is due about them."""
 
+    @property
+    def batches(self) -> BatchStore:
+        """The records of batches."""
+        ...
+
     # The life of one job
 
     def create(self, record: JobRecord) -> bool:
-        """Write a record unless there is one; tell whether it was written."""
+        """Write a record unless there is one; tell whether it was written. An item needs the record of its batch."""
         ...
 
     def get(self, job_id: str) -> JobRecord | None:
@@ -125,7 +151,7 @@ class JobStore(Protocol):
         """Queue a failed job again as `run`; False if it is not failed in an earlier run."""
         ...
 
-    def drop(self, job_id: str, tenant: str) -> None:
+    def drop(self, job_id: str, tenant: str, batch_id: str | None = None) -> None:
         """Forget a record and note that its objects are to go; wakes whoever waits."""
         ...
 
@@ -145,6 +171,23 @@ class JobStore(Protocol):
 
     def finished_feed(self) -> FinishedFeed:
         """Start to listen for jobs that end."""
+        ...
+
+    # Queues that take turns
+
+    def take(self, queue: QueueName, limit: int, *, grace_s: float) -> list[str]:
+        """Hand out the next jobs of a queue that takes turns, one of each tenant in turn.
+
+        Those that nobody has claimed after `grace_s` are handed out again.
+        """
+        ...
+
+    def waiting_count(self, queue: QueueName) -> int:
+        """Return how many jobs of a queue that takes turns could be handed out now."""
+        ...
+
+    def offer(self, job_id: str) -> None:
+        """Have a job of a queue that takes turns handed out again if its lease ran out."""
         ...
 
     # What is due

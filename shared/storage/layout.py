@@ -4,10 +4,14 @@
 |---|---|---|
 | `options/{tenant}/{job}` | first, if there is something to keep | options and queue, in the body |
 | `uploads/{tenant}/{job}` | then | the photo; from here the job is accepted, whatever dies next |
+| `uploads/{tenant}/{job}.{batch}` | before the manifest, or by a form | the photo of an item; alone it means nothing |
+| `batches/{tenant}/{batch}/manifest` | last of a new batch | its items; from here the batch is accepted |
+| `batches/{tenant}/{batch}/started` | when its client says so | uploads by forms are measured as they come |
+| `batches/{tenant}/{batch}/cancelled` | before a cancellation is answered | what is open ends cancelled |
 | `outcomes/{tenant}/{job}/{run}` | once | how the run ended, with the result |
 | `reruns/{tenant}/{job}/{run}` | before a retry is answered | another run was asked for |
 | `previews/{tenant}/{job}` | before the outcome, if the photo is kept | a small copy without metadata |
-| `deleted/{tenant}/{job}` | first thing of a DELETE | the job must stay forgotten |
+| `deleted/{tenant}/{job or batch}` | first thing of a DELETE | it must stay forgotten; the body is when [ms] |
 """
 
 from __future__ import annotations
@@ -15,9 +19,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from shared.names import JOB_ID_PATTERN
+from shared.names import BATCH_ID_PATTERN, JOB_ID_PATTERN
 
 UPLOADS: Final = "uploads/"
+BATCHES: Final = "batches/"
 OUTCOMES: Final = "outcomes/"
 RERUNS: Final = "reruns/"
 OPTIONS: Final = "options/"
@@ -25,9 +30,9 @@ PREVIEWS: Final = "previews/"
 DELETED: Final = "deleted/"
 
 
-def upload_key(tenant: str, job_id: str) -> str:
-    """Return the key of the photo itself."""
-    return f"{UPLOADS}{tenant}/{job_id}"
+def upload_key(tenant: str, job_id: str, batch_id: str | None = None) -> str:
+    """Return the key of the photo itself; that of an item names its batch."""
+    return f"{UPLOADS}{tenant}/{job_id}" + (f".{batch_id}" if batch_id else "")
 
 
 def options_key(tenant: str, job_id: str) -> str:
@@ -40,9 +45,9 @@ def preview_key(tenant: str, job_id: str) -> str:
     return f"{PREVIEWS}{tenant}/{job_id}"
 
 
-def tombstone_key(tenant: str, job_id: str) -> str:
-    """Return the key that says the job was deleted."""
-    return f"{DELETED}{tenant}/{job_id}"
+def tombstone_key(tenant: str, deleted_id: str) -> str:
+    """Return the key that says the job or batch was deleted."""
+    return f"{DELETED}{tenant}/{deleted_id}"
 
 
 def outcomes_prefix(tenant: str, job_id: str) -> str:
@@ -65,11 +70,35 @@ def rerun_key(tenant: str, job_id: str, run: int) -> str:
     return f"{reruns_prefix(tenant, job_id)}{run:06d}"
 
 
-_OF_A_JOB: Final = re.compile(rf"[a-z]+/(?P<tenant>[^/]+)/(?P<job>{JOB_ID_PATTERN.pattern})(?:/(?P<run>\d{{6}}))?")
+def batch_prefix(tenant: str, batch_id: str) -> str:
+    """Return what the keys of a batch's own objects start with."""
+    return f"{BATCHES}{tenant}/{batch_id}/"
+
+
+def manifest_key(tenant: str, batch_id: str) -> str:
+    """Return the key of the list of a batch's items."""
+    return batch_prefix(tenant, batch_id) + "manifest"
+
+
+def started_key(tenant: str, batch_id: str) -> str:
+    """Return the key that says that a batch was started."""
+    return batch_prefix(tenant, batch_id) + "started"
+
+
+def cancelled_key(tenant: str, batch_id: str) -> str:
+    """Return the key that says that a batch was cancelled."""
+    return batch_prefix(tenant, batch_id) + "cancelled"
+
+
+_OF_A_JOB: Final = re.compile(
+    rf"[a-z]+/(?P<tenant>[^/]+)/(?P<job>{JOB_ID_PATTERN.pattern})"
+    rf"(?:/(?P<run>\d{{6}})|\.(?P<batch>{BATCH_ID_PATTERN.pattern}))?"
+)
+_OF_A_BATCH: Final = re.compile(rf"(?:batches|deleted)/(?P<tenant>[^/]+)/(?P<batch>{BATCH_ID_PATTERN.pattern})(?:/.*)?")
 
 
 def owner_of(key: str) -> tuple[str, str] | None:
-    """Return (tenant, job id) of any key above, or None of a key that this service does not write."""
+    """Return (tenant, job id) of any key of a job, or None of a key that is none."""
     found = _OF_A_JOB.fullmatch(key)
     return (found["tenant"], found["job"]) if found else None
 
@@ -78,3 +107,15 @@ def run_of(key: str) -> int:
     """Return the run of an outcome's or a retry's key, 0 of any other."""
     found = _OF_A_JOB.fullmatch(key)
     return int(found["run"] or 0) if found else 0
+
+
+def batch_of_upload(key: str) -> str | None:
+    """Return the batch that the key of a photo names, if it is that of an item."""
+    found = _OF_A_JOB.fullmatch(key)
+    return found["batch"] if found else None
+
+
+def batch_of(key: str) -> tuple[str, str] | None:
+    """Return (tenant, batch id) of a key of a batch or of its tombstone, or None of a key that is neither."""
+    found = _OF_A_BATCH.fullmatch(key)
+    return (found["tenant"], found["batch"]) if found else None

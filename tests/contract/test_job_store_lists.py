@@ -66,7 +66,8 @@ def test_queues_are_apart(store: JobStore, clock: FakeClock) -> None:
     clock.advance(3600)
     assert store.queued_count(QueueName.BULK) == 1
     assert store.queued_count(QueueName.INTERACTIVE) == 0
-    assert store.due_doorbells(QueueName.BULK, 5) == [record.id]
+    assert store.take(QueueName.INTERACTIVE, 5, grace_s=1) == []
+    assert store.take(QueueName.BULK, 5, grace_s=1) == [record.id]
     assert store.due_doorbells(QueueName.INTERACTIVE, 5) == []
 
 

@@ -37,6 +37,6 @@ def test_a_claim_whose_answer_was_lost_is_given_again(request: pytest.FixtureReq
     record = make_record()
     real.create(record)
     now = record.created_ms
-    first = real._run("claim", record.id, now, now + 1000, "token", 3)
-    assert real._run("claim", record.id, now, now + 1000, "token", 3) == first
-    assert real._run("claim", record.id, now, now + 1000, "another", 3) == b"busy"
+    first = real._link.run("claim", record.id, now, now + 1000, "token", 3)
+    assert real._link.run("claim", record.id, now, now + 1000, "token", 3) == first
+    assert real._link.run("claim", record.id, now, now + 1000, "another", 3) == b"busy"

@@ -6,8 +6,9 @@ if not job then return 'absent' end
 if job.status == 'running' and job.token == token then return redis.call('HGETALL', job_key(id)) end
 local lease_ran_out = job.status == 'running' and tonumber(job.lease_until_ms) <= now
 if job.status ~= 'queued' and not lease_ran_out then return 'busy' end
+if job.batch and redis.call('HEXISTS', batch_key(job.batch), 'cancelled_ms') == 1 then return 'busy' end
 if tonumber(job.attempts) >= tonumber(ARGV[5]) then return 'exhausted' end
-move(id, job, 'running')
+move(id, job, 'running', now)
 redis.call('HINCRBY', job_key(id), 'attempts', 1)
 redis.call('HSET', job_key(id), 'token', token, 'lease_until_ms', lease_until)
 redis.call('HSETNX', job_key(id), 'started_ms', now)

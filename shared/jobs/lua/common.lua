@@ -2,14 +2,26 @@
 --   job:<id>                    the record, its claim token and lease
 --   queued:<queue>              ids that wait, by when they began to
 --   doorbells:<queue>           the same ids, by when their doorbell is due
+--   turns:<queue>:<tenant>      of a queue that takes turns: ids that wait, in order of time
+--   rotation:<queue>            the tenants that have such, in order of their turns
+--   doorbells:<queue>           there: ids that were handed out or put off, by when they line up again
 --   leases                      ids that run, by when to look at their lease again
---   expiry                      all ids, by when they expire
+--   expiry, batch_expiry        all ids of jobs, of batches, by when they expire
 --   cleanups                    debts to storage, by when they were made
 --   jobs:<tenant>[...]          ids in order of time, for lists: all, by status, by reference
+--   batch:<id>                  the record of a batch and its counts
+--   batch_items:<id>            its items that have a record, by their place
+--   batch_gone:<id>             its items that were deleted one by one
+--   batches:<tenant>            ids of batches in order of time, for lists
+--   open_batches                ids of batches that are not complete, by when to look at them again
 local P = 'facefit:'
-local STILL_OPEN = { queued = true, running = true }
+local STILL_OPEN = { awaiting_upload = true, queued = true, running = true }
+local TAKES_TURNS = { bulk = true }
+local RATE_WINDOW_MS = 15000
 
 local function job_key(id) return P .. 'job:' .. id end
+
+local function batch_key(id) return P .. 'batch:' .. id end
 
 local function status_index(tenant, status) return P .. 'jobs:' .. tenant .. ':status:' .. status end
 
@@ -27,26 +39,124 @@ local function load(id)
   return job
 end
 
-local function enqueue(id, queue, now, due)
-  redis.call('ZADD', P .. 'queued:' .. queue, now, id)
-  redis.call('ZADD', P .. 'doorbells:' .. queue, due, id)
+local function wake(id) redis.call('PUBLISH', P .. 'finished', id) end
+
+-- Queues
+
+local function enter_turns(id, queue, tenant)
+  local turns = P .. 'turns:' .. queue .. ':' .. tenant
+  if redis.call('ZADD', turns, 0, id) == 1 and redis.call('ZCARD', turns) == 1 then
+    redis.call('RPUSH', P .. 'rotation:' .. queue, tenant)
+  end
 end
 
-local function dequeue(id, queue)
-  redis.call('ZREM', P .. 'queued:' .. queue, id)
-  redis.call('ZREM', P .. 'doorbells:' .. queue, id)
+local function leave_turns(id, queue, tenant)
+  local turns = P .. 'turns:' .. queue .. ':' .. tenant
+  if redis.call('ZREM', turns, id) == 1 and redis.call('EXISTS', turns) == 0 then
+    redis.call('LREM', P .. 'rotation:' .. queue, 0, tenant)
+  end
+end
+
+-- A job waits from now on.
+local function line_up(id, job, now, due)
+  if TAKES_TURNS[job.queue] then return enter_turns(id, job.queue, job.tenant) end
+  redis.call('ZADD', P .. 'queued:' .. job.queue, now, id)
+  redis.call('ZADD', P .. 'doorbells:' .. job.queue, due, id)
+end
+
+-- A job waits, and nobody is to come for it before its time.
+local function put_off(id, job, now, due)
+  if not TAKES_TURNS[job.queue] then redis.call('ZADD', P .. 'queued:' .. job.queue, now, id) end
+  redis.call('ZADD', P .. 'doorbells:' .. job.queue, due, id)
+end
+
+local function dequeue(id, job)
+  if TAKES_TURNS[job.queue] then
+    leave_turns(id, job.queue, job.tenant)
+  else
+    redis.call('ZREM', P .. 'queued:' .. job.queue, id)
+  end
+  redis.call('ZREM', P .. 'doorbells:' .. job.queue, id)
+end
+
+-- Batches
+
+local function has_batch(job) return job.batch and redis.call('EXISTS', batch_key(job.batch)) == 1 end
+
+local function count(job, status, by) redis.call('HINCRBY', batch_key(job.batch), 'n_' .. status, by) end
+
+-- When the last item ended says when the batch was complete, also after its records were made anew.
+local function note_end(job, finished_ms)
+  local last = redis.call('HGET', batch_key(job.batch), 'last_finished_ms')
+  if finished_ms and finished_ms ~= '' and tonumber(last or 0) < tonumber(finished_ms) then
+    redis.call('HSET', batch_key(job.batch), 'last_finished_ms', finished_ms)
+  end
+end
+
+local function count_end_in_window(job, now)
+  local key, window = batch_key(job.batch), math.floor(tonumber(now) / RATE_WINDOW_MS)
+  local last = tonumber(redis.call('HGET', key, 'window') or 0)
+  if window ~= last then
+    local before = window == last + 1 and redis.call('HGET', key, 'ended_here') or 0
+    redis.call('HSET', key, 'window', window, 'ended_here', 0, 'ended_before', before)
+  end
+  redis.call('HINCRBY', key, 'ended_here', 1)
+end
+
+-- A complete batch has an open item again: another run of it.
+local function open_batch(id, now)
+  if redis.call('HDEL', batch_key(id), 'completed_ms') == 1 then
+    redis.call('HINCRBY', batch_key(id), 'run', 1)
+    redis.call('ZADD', P .. 'open_batches', now, id)
+  end
+end
+
+-- The one place where a batch becomes complete. Called last by whatever may have ended its last open item, in the same
+-- script: what must happen once for each completion belongs here.
+local function complete_if_over(id, now)
+  local batch = redis.call('HMGET', batch_key(id), 'sealed', 'completed_ms', 'n_awaiting_upload', 'n_queued', 'n_running',
+    'last_finished_ms')
+  if batch[1] ~= '1' or batch[2] then return end
+  if tonumber(batch[3] or 0) + tonumber(batch[4] or 0) + tonumber(batch[5] or 0) > 0 then return end
+  redis.call('ZREM', P .. 'open_batches', id)
+  redis.call('HSET', batch_key(id), 'completed_ms', batch[6] or now)
+  redis.call('HINCRBY', batch_key(id), 'completions', 1)
+  wake(id)
 end
 
 -- The one place where a record changes its status.
-local function move(id, job, status)
+local function move(id, job, status, now)
   redis.call('ZREM', status_index(job.tenant, job.status), id)
   redis.call('ZADD', status_index(job.tenant, status), 0, id)
   redis.call('HSET', job_key(id), 'status', status)
-  if job.status == 'queued' then dequeue(id, job.queue) end
+  if job.status == 'queued' or TAKES_TURNS[job.queue] then dequeue(id, job) end
   if job.status == 'running' then
     redis.call('ZREM', P .. 'leases', id)
     redis.call('HDEL', job_key(id), 'token', 'lease_until_ms')
   end
+  if has_batch(job) then
+    count(job, job.status, -1)
+    count(job, status, 1)
+    if not STILL_OPEN[status] then
+      count_end_in_window(job, now)
+    elseif not STILL_OPEN[job.status] then
+      open_batch(job.batch, now)
+    end
+  end
 end
 
-local function wake(id) redis.call('PUBLISH', P .. 'finished', id) end
+-- The one place where a record is forgotten.
+local function forget(id, job, now)
+  dequeue(id, job)
+  for _, key in ipairs(list_indexes(job.tenant, job.status, job.reference_hash)) do redis.call('ZREM', key, id) end
+  redis.call('ZREM', P .. 'leases', id)
+  redis.call('ZREM', P .. 'expiry', id)
+  redis.call('DEL', job_key(id))
+  if not job.batch then return end
+  redis.call('ZREM', P .. 'batch_items:' .. job.batch, id)
+  if has_batch(job) then
+    count(job, job.status, -1)
+    redis.call('SADD', P .. 'batch_gone:' .. job.batch, id)
+    complete_if_over(job.batch, now)
+  end
+end

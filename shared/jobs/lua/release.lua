@@ -2,7 +2,7 @@
 local id, now, due, token = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local job = load(id)
 if not job or job.status ~= 'running' or job.token ~= token then return 0 end
-move(id, job, 'queued')
+move(id, job, 'queued', now)
 if ARGV[5] == '0' then redis.call('HINCRBY', job_key(id), 'attempts', -1) end
-enqueue(id, job.queue, now, due)
+put_off(id, job, now, due)
 return 1

@@ -5,9 +5,15 @@ local job = load(id)
 if not job then return 'absent' end
 if tonumber(job.run) > run then return 'superseded' end
 if tonumber(job.run) == run and not STILL_OPEN[job.status] then return 'already' end
-move(id, job, status)
+move(id, job, status, now)
 redis.call('HSET', job_key(id), 'run', run, 'attempts', ARGV[5], 'finished_ms', ARGV[7], 'error', ARGV[8])
 if ARGV[6] ~= '' then redis.call('HSET', job_key(id), 'started_ms', ARGV[6]) end
-if ARGV[9] == '1' then redis.call('ZADD', P .. 'cleanups', now, 'upload|' .. job.tenant .. '|' .. id) end
+if ARGV[9] == '1' then
+  redis.call('ZADD', P .. 'cleanups', now, table.concat({ 'upload', job.tenant, id, job.batch or '' }, '|'))
+end
 wake(id)
+if has_batch(job) then
+  note_end(job, ARGV[7])
+  complete_if_over(job.batch, now)
+end
 return 'settled'
