@@ -1,7 +1,8 @@
 """The doorbell: how a worker learns that there is a photo to measure. The only door to Celery outside `worker/`.
 
-A message carries an id and proves nothing. Losing one costs time until the reconciler rings again; a second one is
-refused by the claim. So nothing here waits for an answer, keeps a result or schedules for later.
+A message carries an id, or none where tenants take turns, and proves nothing. Losing one costs time until the
+reconciler rings again; a second one is refused by the claim. So nothing here waits for an answer, keeps a result or
+schedules for later.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 _CHILD_START_LIMIT_S: Final = 60
 _VISIBILITY_TIMEOUT_S: Final = 3600
 
+ANY: Final = "any"
+"""Stands for a message that names no job."""
+
 
 class Doorbell(Protocol):
     """Rings for jobs."""
@@ -36,6 +40,10 @@ class Doorbell(Protocol):
         UndeclaredQueue
             If nobody watches such a queue.
         """
+        ...
+
+    def call(self, queue: QueueName, times: int) -> None:
+        """Send messages that name no job, on a queue that takes turns; raises as `ring` does."""
         ...
 
     def depth(self, queue: QueueName) -> int:
@@ -88,8 +96,17 @@ class CeleryDoorbell:
     def ring(self, queue: QueueName, job_id: str) -> None:
         """Send one message; see `Doorbell`."""
         _check(queue, job_id)
+        self._send(TaskName.MEASURE_JOB, [job_id], queue)
+
+    def call(self, queue: QueueName, times: int) -> None:
+        """Send messages that name no job; see `Doorbell`."""
+        _check_turns(queue)
+        for _ in range(times):
+            self._send(TaskName.MEASURE_BULK, [], queue)
+
+    def _send(self, task: TaskName, args: list[str], queue: QueueName) -> None:
         try:
-            self._app.send_task(TaskName.MEASURE_JOB, args=[job_id], queue=queue.value)
+            self._app.send_task(task, args=args, queue=queue.value)
         except (KombuError, OperationalError, OSError) as error:
             raise QueueUnavailable(f"the broker took no message: {type(error).__name__}") from error
 
@@ -111,7 +128,7 @@ class MemoryDoorbell:
     Attributes
     ----------
     rung : dict of QueueName to list of str
-        The ids in each queue, in the order they were rung.
+        The ids in each queue, in the order they were rung; `ANY` for a message that names none.
     away : bool
         Set to make every call raise `QueueUnavailable`.
     """
@@ -131,6 +148,12 @@ class MemoryDoorbell:
         self._reach()
         self.rung[queue].append(job_id)
 
+    def call(self, queue: QueueName, times: int) -> None:
+        """Keep messages that name no job."""
+        _check_turns(queue)
+        self._reach()
+        self.rung[queue] += [ANY] * times
+
     def depth(self, queue: QueueName) -> int:
         """Return how many messages nobody has taken."""
         self._reach()
@@ -142,8 +165,13 @@ class MemoryDoorbell:
 
 
 def _check(queue: object, job_id: str) -> None:
-    if not isinstance(queue, QueueName):
-        raise UndeclaredQueue(f"no worker watches {queue!r}")
+    if not isinstance(queue, QueueName) or queue.takes_turns:
+        raise UndeclaredQueue(f"no worker watches {queue!r} for messages that name a job")
     if not is_job_id(job_id):
         message = f"not a job id: {job_id!r}"
         raise ValueError(message)
+
+
+def _check_turns(queue: object) -> None:
+    if not isinstance(queue, QueueName) or not queue.takes_turns:
+        raise UndeclaredQueue(f"no worker watches {queue!r} for messages that name no job")

@@ -41,15 +41,28 @@ class _Child:
 _child = _Child()
 
 
-@app.task(name=TaskName.MEASURE_JOB)
-def measure_job(job_id: str) -> None:
-    """Measure the photo of a job, if it is still there to be measured."""
+def _processor() -> PhotoProcessor:
     if _child.processor is None:
         message = "this process was not prepared: tasks run in the prefork pool only"
         raise RuntimeError(message)
+    return _child.processor
+
+
+@app.task(name=TaskName.MEASURE_JOB)
+def measure_job(job_id: str) -> None:
+    """Measure the photo of a job, if it is still there to be measured."""
     # Nothing was claimed when this is raised, so nothing is lost: the reconciler rings again.
     with suppress(Transient):
-        _child.processor.process(job_id)
+        _processor().process(job_id)
+
+
+# What is left of a chunk when the doorbells' grace is over is handed out again; the last one begun may take its lease.
+@app.task(name=TaskName.MEASURE_BULK, time_limit=settings.doorbell_grace_s + settings.lease_s)
+def measure_bulk() -> None:
+    """Measure the next photos of the queue in which tenants take turns."""
+    # What was handed out and not claimed is handed out again.
+    with suppress(Transient):
+        _processor().process_next(QueueName.BULK)
 
 
 @signals.setup_logging.connect

@@ -7,12 +7,13 @@ from typing import Final
 
 import orjson
 
-from shared.clock import Clock, system_clock
+from shared.clock import Clock, system_clock, to_ms
 from shared.config import Settings
 from shared.errors import Rejected, Transient
-from shared.jobs.lifecycle import JobLifecycle
+from shared.jobs.lifecycle import CHUNK, JobLifecycle
 from shared.jobs.record import JobRecord
 from shared.jobs.store import Claim
+from shared.names import QueueName
 from shared.schemas import JobError, JobStatus, RetakeHint
 from shared.storage import layout
 from worker.pipeline import FaceFinder, measure_photo
@@ -35,12 +36,32 @@ class PhotoProcessor:
         self._jobs = jobs
         self._finder = finder
         self._clock = clock
+        self._grace_s = settings.doorbell_grace_s
         self._time_limit_s = settings.photo_time_limit_s
         self._limits = DecodeLimits(
             max_bytes=settings.max_upload_bytes,
             max_pixels=settings.max_image_pixels,
             min_side_px=settings.min_image_side_px,
         )
+
+    def process_next(self, queue: QueueName) -> None:
+        """Measure the next photos of a queue that takes turns, one after the other, then ring if any are left.
+
+        Each is claimed just before it is measured, so that a process that dies is charged with one. Those that are
+        not begun when they are handed out again are somebody else's.
+
+        Raises
+        ------
+        Transient
+            If Redis is away; the reconciler rings again.
+        """
+        until_ms = self._clock() + to_ms(self._grace_s)
+        for job_id in self._jobs.store.take(queue, CHUNK, grace_s=self._grace_s):
+            if self._clock() >= until_ms:
+                break
+            self.process(job_id)
+        if self._jobs.store.waiting_count(queue):
+            self._jobs.doorbell.call(queue, 1)
 
     def process(self, job_id: str) -> None:
         """Measure one job, if it is there to be measured.

@@ -57,7 +57,8 @@ def keep_up(settings: Settings, stop: threading.Event) -> None:
         _Duty("sweep", reconciler.sweep, settings.sweep_interval_s),
         _Duty("audit", reconciler.audit, settings.audit_interval_s),
     )
-    for duties in (rebuild, searches):
+    batches = (_Duty("batches", reconciler.batches.due, pause_s),)
+    for duties in (rebuild, searches, batches):
         threading.Thread(target=_do, args=(duties, pause_s, stop), daemon=True).start()
     _do((_Duty("due", reconciler.due, pause_s),), pause_s, stop)
 

@@ -12,6 +12,7 @@ from typing import Final
 import orjson
 
 from shared.errors import ObjectMissing, StorageUnavailable, UnreadableObject
+from shared.jobs.batch_archive import BatchArchive
 from shared.jobs.record import JobRecord, decode_record, encode_record, new_record
 from shared.names import QueueName
 from shared.schemas import JobOptions
@@ -48,6 +49,8 @@ class Traces:
         There are options, a preview or an empty upload, which mean nothing by themselves.
     deleted : bool
         There is a tombstone.
+    batch_id : str or None
+        The batch that the photo names, if it is there and an item's.
     """
 
     tenant: str
@@ -57,6 +60,7 @@ class Traces:
     last_rerun: int
     accompanied: bool
     deleted: bool
+    batch_id: str | None = None
 
     @property
     def has_objects(self) -> bool:
@@ -69,6 +73,7 @@ class JobArchive:
 
     def __init__(self, objects: ObjectStore, *, retention_s: float) -> None:
         self.objects = objects
+        self.batches = BatchArchive(objects)
         self._retention_s = retention_s
 
     def keep_options(self, record: JobRecord) -> None:
@@ -118,12 +123,19 @@ class JobArchive:
 
     def is_uploaded(self, tenant: str, job_id: str) -> bool:
         """Tell whether the photo is there. An empty one is what a store may keep of a writer that was killed."""
-        key = layout.upload_key(tenant, job_id)
-        return any(found.key == key and found.size_bytes > 0 for found in self.objects.list(key))
+        return self._upload(tenant, job_id) is not None
 
-    def is_deleted(self, tenant: str, job_id: str) -> bool:
-        """Tell whether the job must stay forgotten."""
-        return self.objects.exists(layout.tombstone_key(tenant, job_id))
+    def _upload(self, tenant: str, job_id: str) -> str | None:
+        for found in self.objects.list(layout.upload_key(tenant, job_id)):
+            if layout.owner_of(found.key) == (tenant, job_id) and found.size_bytes > 0:
+                return found.key
+        return None
+
+    def is_deleted(self, tenant: str, job_id: str, batch_id: str | None = None) -> bool:
+        """Tell whether the job, or the batch that it is an item of, must stay forgotten."""
+        if self.objects.exists(layout.tombstone_key(tenant, job_id)):
+            return True
+        return batch_id is not None and self.batches.is_deleted(tenant, batch_id)
 
     def traces(self, tenant: str, job_id: str) -> Traces:
         """Return what the keys say of one job.
@@ -131,15 +143,17 @@ class JobArchive:
         The order of the reads matters: a worker writes the outcome before it deletes the upload, so whoever looks for
         the upload first and for the outcome then sees at least one of them. The tombstone is the last word.
         """
+        upload = self._upload(tenant, job_id)
         return Traces(
             tenant,
             job_id,
-            uploaded=self.is_uploaded(tenant, job_id),
+            uploaded=upload is not None,
             last_outcome=self._last_run(layout.outcomes_prefix(tenant, job_id)),
             last_rerun=self._last_run(layout.reruns_prefix(tenant, job_id)),
             accompanied=self.objects.exists(layout.options_key(tenant, job_id))
             or self.objects.exists(layout.preview_key(tenant, job_id)),
             deleted=self.is_deleted(tenant, job_id),
+            batch_id=layout.batch_of_upload(upload) if upload else None,
         )
 
     def _last_run(self, prefix: str) -> int:
@@ -152,7 +166,9 @@ class JobArchive:
             entries = list(group)
             prefixes = {prefix for _, prefix, _ in entries}
             runs = {layout.OUTCOMES: 0, layout.RERUNS: 0}
+            batch_id: str | None = None
             for _, prefix, key in entries:
+                batch_id = layout.batch_of_upload(key) or batch_id
                 if prefix in runs:
                     runs[prefix] = max(runs[prefix], layout.run_of(key))
             tenant, job_id = entries[0][0].split("/")
@@ -164,12 +180,15 @@ class JobArchive:
                 last_rerun=runs[layout.RERUNS],
                 accompanied=not prefixes.isdisjoint({layout.OPTIONS, layout.PREVIEWS, _EMPTY_UPLOAD}),
                 deleted=layout.DELETED in prefixes,
+                batch_id=batch_id,
             )
 
     def _owned(self, prefix: str) -> Iterator[tuple[str, str, str]]:
         """Yield (owner, prefix, key) in the order of the keys, in which `a-b/` comes before `a/`."""
         for found in self.objects.list(prefix):
             owner = layout.owner_of(found.key)
+            if owner is None and layout.batch_of(found.key):
+                continue
             if owner is None:
                 logger.warning("left as it is: %r is no key of this service", found.key)
             elif prefix == layout.UPLOADS and found.size_bytes == 0:
@@ -178,25 +197,48 @@ class JobArchive:
                 yield "/".join(owner), prefix, found.key
 
     def owners(self, prefix: str) -> Iterator[tuple[str, str]]:
-        """Yield (tenant, job id) of every key below `prefix`."""
-        for owner, kind, _ in self._owned(prefix):
-            if kind != _EMPTY_UPLOAD:
+        """Yield (tenant, job id) of every key below `prefix`, but for photos of items."""
+        for owner, kind, key in self._owned(prefix):
+            if kind != _EMPTY_UPLOAD and layout.batch_of_upload(key) is None:
                 tenant, job_id = owner.split("/")
                 yield tenant, job_id
 
+    def item_uploads(self) -> Iterator[tuple[str, str, str]]:
+        """Yield (tenant, job id, batch id) of every photo of an item."""
+        for owner, _, key in self._owned(layout.UPLOADS):
+            batch_id = layout.batch_of_upload(key)
+            if batch_id is not None:
+                tenant, job_id = owner.split("/")
+                yield tenant, job_id, batch_id
+
     def restore(self, traces: Traces) -> JobRecord | None:
-        """Return a job's record as storage has it, or None if it was never accepted or is deleted."""
+        """Return a job's record as storage has it, or None if it was never accepted or is deleted.
+
+        An item that has not ended is known from its batch's manifest alone: see `find`.
+        """
         if traces.deleted:
             return None
         tenant, job_id = traces.tenant, traces.job_id
         record: JobRecord | None = None
         if traces.last_outcome:
             record = self.outcome(tenant, job_id, traces.last_outcome)
-        elif traces.uploaded:
+        elif traces.uploaded and traces.batch_id is None:
             options, queue = self._options(tenant, job_id)
             record = new_record(job_id, tenant, options, retention_s=self._retention_s, queue=queue)
         if record and traces.uploaded and traces.last_rerun > traces.last_outcome:
             record = record.reopened(traces.last_rerun)
+        if record and record.batch_id and self.batches.is_deleted(tenant, record.batch_id):
+            return None
+        return record
+
+    def find(self, tenant: str, job_id: str) -> JobRecord | None:
+        """Return a job's record as storage has it, be it an item or not; None if there is none."""
+        traces = self.traces(tenant, job_id)
+        record = self.restore(traces)
+        if record is None and not traces.deleted and not traces.last_outcome:
+            record = self.batches.find_item(tenant, job_id)
+            if record and record.batch_id and self.batches.is_deleted(tenant, record.batch_id):
+                return None
         return record
 
     def _options(self, tenant: str, job_id: str) -> tuple[JobOptions, QueueName]:
@@ -209,10 +251,10 @@ class JobArchive:
         except (ValueError, KeyError, TypeError) as error:
             raise UnreadableObject(key) from error
 
-    def purge(self, tenant: str, job_id: str) -> None:
-        """Delete every object of a job but its tombstone."""
+    def purge(self, tenant: str, job_id: str, batch_id: str | None = None) -> None:
+        """Delete every object of a job but its tombstone; the photo of an item is found by its batch."""
         for key in (
-            layout.upload_key(tenant, job_id),
+            layout.upload_key(tenant, job_id, batch_id),
             layout.options_key(tenant, job_id),
             layout.preview_key(tenant, job_id),
         ):

@@ -97,6 +97,10 @@ class BatchStore(Protocol):
         """Return batches past their time of being kept."""
         ...
 
+    def recount(self, batch_id: str) -> bool:
+        """Count the items of a batch anew; tell whether its counts were right. True if there is no such batch."""
+        ...
+
     def drop(self, batch_id: str) -> None:
         """Forget a batch, but for which items have a record; no new ones can be written."""
         ...

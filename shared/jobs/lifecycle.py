@@ -8,9 +8,10 @@ and everyone else adopts it, so a slow worker, a cancellation and a second worke
 from __future__ import annotations
 
 import logging
+import math
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from shared.clock import Clock, system_clock
 from shared.errors import (
@@ -23,12 +24,13 @@ from shared.errors import (
     RecordsRebuilding,
     Transient,
     UploadGone,
+    UploadMissing,
 )
 from shared.jobs.archive import JobArchive
 from shared.jobs.record import JobRecord, new_record
 from shared.jobs.store import Claim, ClaimRefusal, Cleanup, CleanupKind, JobQuery, JobStore, Settlement
 from shared.names import QueueName, is_job_id, new_job_id
-from shared.schemas import JobError, JobOptions, JobStatus
+from shared.schemas import JobError, JobOptions, JobStatus, RetakeHint
 from shared.storage import layout
 
 if TYPE_CHECKING:
@@ -37,6 +39,13 @@ if TYPE_CHECKING:
     from shared.storage.base import ObjectStore
 
 logger = logging.getLogger(__name__)
+
+CHUNK: Final = 16
+"""Photos that one doorbell of a queue that takes turns stands for: few, so that the next tenant's turn comes soon; many
+enough that messages cost little beside them."""
+_MESSAGES_AT_MOST: Final = 64
+"""Doorbells that wait at the broker for such a queue: more than there are workers to answer them. One that finds more
+than it can do rings once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +106,21 @@ class JobLifecycle:
     def ring(self, record: JobRecord) -> None:
         """Ring the doorbell; when that fails the reconciler will."""
         try:
-            self.doorbell.ring(record.queue, record.id)
+            if record.queue.takes_turns:
+                self.store.offer(record.id)
+                self.call_workers(record.queue)
+            else:
+                self.doorbell.ring(record.queue, record.id)
         except QueueUnavailable:
             logger.warning("the doorbell of %s did not ring; it will be rung again", record.id)
+
+    def call_workers(self, queue: QueueName) -> int:
+        """Ring as often as it takes to have everything handed out that waits for its turn; return how often."""
+        chunks = math.ceil(self.store.waiting_count(queue) / CHUNK)
+        lacking = min(chunks, _MESSAGES_AT_MOST) - self.doorbell.depth(queue) if chunks else 0
+        if lacking > 0:
+            self.doorbell.call(queue, lacking)
+        return max(0, lacking)
 
     # Reading
 
@@ -109,7 +130,7 @@ class JobLifecycle:
             raise JobNotFound(job_id)
         record = self.store.get(job_id)
         if record is None and not self.store.is_rebuilt():
-            record = self.archive.restore(self.archive.traces(tenant, job_id))
+            record = self.archive.find(tenant, job_id)
         if record is None or record.tenant != tenant or record.expires_ms <= self.clock():
             raise JobNotFound(job_id)
         return record
@@ -153,13 +174,24 @@ class JobLifecycle:
     def read_upload(self, record: JobRecord) -> bytes | None:
         """Return the photo, or None when there is nothing to measure any more (and the record is set right)."""
         with suppress(ObjectMissing):
-            if data := self.objects.get(layout.upload_key(record.tenant, record.id)):
+            if data := self.objects.get(layout.upload_key(record.tenant, record.id, record.batch_id)):
                 return data
-        if not self.adopt(record):
+        if self.adopt(record):
+            return None
+        if record.batch_id is not None:
+            # Its manifest promised it, so somebody may wait for it.
+            self.end_as_missing(record)
+        else:
             # Refused with a 503 after a frozen Redis had taken the record, or deleted: nobody waits for it.
             logger.warning("dropping %s: it has a record but no photo", record.id)
             self.store.drop(record.id, record.tenant)
         return None
+
+    def end_as_missing(self, record: JobRecord) -> None:
+        """End an item whose photo is not there as the photo's fault."""
+        hint = RetakeHint(code=UploadMissing.code, message=UploadMissing.retake)
+        error = JobError(code=UploadMissing.code, message="The photo of this item did not come.", retake=[hint])
+        self.finish(record.ended(JobStatus.REJECTED, at_ms=self.clock(), error=error))
 
     def finish(self, ended: JobRecord, result_json: bytes = b"") -> JobRecord:
         """Write how a run ended, once for all, and end the record so. Returns what was written first.
@@ -184,9 +216,9 @@ class JobLifecycle:
     def _settle(self, ended: JobRecord) -> None:
         settlement = self.store.settle(ended)
         if settlement is Settlement.SETTLED and not ended.needs_upload:
-            self.clean(Cleanup(CleanupKind.UPLOAD, ended.tenant, ended.id))
-        elif settlement is Settlement.ABSENT and self.archive.is_deleted(ended.tenant, ended.id):
-            self.archive.purge(ended.tenant, ended.id)
+            self.clean(Cleanup(CleanupKind.UPLOAD, ended.tenant, ended.id, ended.batch_id))
+        elif settlement is Settlement.ABSENT and self.archive.is_deleted(ended.tenant, ended.id, ended.batch_id):
+            self.archive.purge(ended.tenant, ended.id, ended.batch_id)
 
     def give_up_if_exhausted(self, job_id: str) -> bool:
         """End a job as failed that nobody holds and that has no attempt left; tell whether it was so.
@@ -240,27 +272,27 @@ class JobLifecycle:
         self.store.create(record)  # a record that was lost and not rebuilt yet
         self.store.reopen(job_id, run=run)
         # A DELETE writes the tombstone and then drops the record: one of the two sees the other.
-        if self.archive.is_deleted(tenant, job_id):
-            self.forget(tenant, job_id)
+        if self.archive.is_deleted(tenant, job_id, record.batch_id):
+            self.forget(tenant, job_id, record.batch_id)
         reopened = self.find(tenant, job_id)
         self.ring(reopened)
         return reopened
 
     def delete(self, tenant: str, job_id: str) -> None:
         """Forget a job for good: unreadable when this returns. Raises `JobNotFound`."""
-        self.find(tenant, job_id)
-        self.objects.put(layout.tombstone_key(tenant, job_id), b"")
-        self.forget(tenant, job_id)
+        record = self.find(tenant, job_id)
+        self.archive.batches.mark_deleted(tenant, job_id, self.clock())
+        self.forget(tenant, job_id, record.batch_id)
 
-    def forget(self, tenant: str, job_id: str) -> None:
+    def forget(self, tenant: str, job_id: str, batch_id: str | None = None) -> None:
         """Drop the record of a job and delete its objects.
 
         The debt is not noted as paid: the upkeep pays it once more when every lease has run out, in case a worker
         wrote its outcome after this and was killed before it saw that nobody wants it.
         """
-        self.store.drop(job_id, tenant)
+        self.store.drop(job_id, tenant, batch_id)
         try:
-            self.archive.purge(tenant, job_id)
+            self.archive.purge(tenant, job_id, batch_id)
         except Transient as error:
             logger.warning("purging %s is put off: %s", job_id, error)
 
@@ -270,9 +302,9 @@ class JobLifecycle:
         """Delete what a change of a record left behind; what fails is done by the upkeep later."""
         try:
             if cleanup.kind is CleanupKind.UPLOAD:
-                self.objects.delete(layout.upload_key(cleanup.tenant, cleanup.job_id))
+                self.objects.delete(layout.upload_key(cleanup.tenant, cleanup.job_id, cleanup.batch_id))
             else:
-                self.archive.purge(cleanup.tenant, cleanup.job_id)
+                self.archive.purge(cleanup.tenant, cleanup.job_id, cleanup.batch_id)
             self.store.cleaned(cleanup)
         except Transient as error:
             logger.warning("cleanup of %s is put off: %s", cleanup.job_id, error)

@@ -141,6 +141,21 @@ class MemoryBatchStore:
         return [batch.id for batch in sorted(due, key=lambda batch: (batch.expires_ms, batch.id))[:limit]]
 
     @atomic
+    def recount(self, batch_id: str) -> bool:
+        """Count the items of a batch anew; tell whether its counts were right."""
+        records = self._state.records
+        batch = records.batches.get(batch_id)
+        if batch is None:
+            return True
+        counts = dict.fromkeys(JobStatus, 0)
+        for job_id in records.items[batch_id]:
+            counts[records.jobs[job_id].record.status] += 1
+        was_right = counts == batch.counts
+        records.batches[batch_id] = replace(batch, counts=counts)
+        self._state.complete_if_over(batch_id)
+        return was_right
+
+    @atomic
     def drop(self, batch_id: str) -> None:
         """Forget a batch, but for which items have a record; no new ones can be written."""
         records = self._state.records

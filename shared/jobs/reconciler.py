@@ -15,6 +15,8 @@ from typing import Final
 from shared.clock import to_ms
 from shared.errors import QueueUnavailable, UnreadableObject
 from shared.jobs.archive import Traces
+from shared.jobs.batch_upkeep import BatchUpkeep
+from shared.jobs.batches import BatchLifecycle
 from shared.jobs.lifecycle import JobLifecycle
 from shared.jobs.store import Cleanup, CleanupKind
 from shared.names import QueueName, job_id_time
@@ -32,17 +34,24 @@ _TOMBSTONE_EXTRA_S: Final = 86_400.0
 
 
 class Reconciler:
-    """Compares what is with what was promised, and mends the difference."""
+    """Compares what is with what was promised, and mends the difference.
+
+    Attributes
+    ----------
+    batches : BatchUpkeep
+        The part of it that looks after batches as a whole.
+    """
 
     def __init__(self, jobs: JobLifecycle) -> None:
         self._jobs = jobs
         self._store = jobs.store
         self._archive = jobs.archive
         self._settings = jobs.settings
+        self.batches = BatchUpkeep(BatchLifecycle(jobs))
 
     def round(self) -> Counter[str]:
         """Do all that is due now, a rebuild included; return how much of each kind was done."""
-        return self.rebuild_if_lost() + self.due()
+        return self.rebuild_if_lost() + self.due() + self.batches.due()
 
     def due(self) -> Counter[str]:
         """Ring, return leases, expire, pay debts: what must not wait for anything longer."""
@@ -60,24 +69,43 @@ class Reconciler:
             return Counter()
         token = self._store.begin_rebuild()
         logger.warning("rebuilding the records of jobs from storage")
-        done = self._mend_all(self._archive.survey())
+        # Records of items need that of their batch; those that no outcome tells of are made from the manifests.
+        done = self.batches.restore_heads()
+        done += self._mend_all(self._archive.survey())
+        done += self.batches.restore_items()
         if not self._store.end_rebuild(token):
             logger.warning("records were lost again during the rebuild; it starts anew")
         return done
 
     def audit(self) -> Counter[str]:
         """Compare everything in storage with the records, as after a loss, and mend what differs."""
-        return self._mend_all(self._archive.survey())
+        tombstones_for_s = self._settings.retention_s + _TOMBSTONE_EXTRA_S
+        return self._mend_all(self._archive.survey()) + self.batches.audit(tombstones_for_s=tombstones_for_s)
 
     def sweep(self) -> Counter[str]:
         """Look for what an API left half-done that died: photos without a record, records with a tombstone."""
-        done: Counter[str] = Counter()
+        done = self.batches.sweep()
         for owners in _in_parts(self._archive.owners(layout.UPLOADS)):
             lost = self._store.missing(list(owners))
             done += self._mend_all(self._archive.traces(owners[job_id], job_id) for job_id in lost)
+        done += self._sweep_items()
         for owners in _in_parts(self._archive.owners(layout.DELETED)):
             undead = owners.keys() - set(self._store.missing(list(owners)))
             done += self._mend_all(self._archive.traces(owners[job_id], job_id) for job_id in sorted(undead))
+        return done
+
+    def _sweep_items(self) -> Counter[str]:
+        """Delete photos of batches that were never accepted. Those of one in the making are left alone."""
+        done: Counter[str] = Counter()
+        accepted: dict[str, bool] = {}
+        for tenant, job_id, batch_id in self._archive.item_uploads():
+            if not self._is_older_than(job_id, _HALF_DONE_S):
+                continue
+            if batch_id not in accepted:
+                accepted[batch_id] = self._archive.batches.exists(tenant, batch_id)
+            if not accepted[batch_id]:
+                self._archive.purge(tenant, job_id, batch_id)
+                done["orphans_deleted"] += 1
         return done
 
     def _mend_all(self, surveyed: Iterable[Traces]) -> Counter[str]:
@@ -102,39 +130,42 @@ class Reconciler:
                 self._jobs.ring(record)
             return "reopened"
         if traces.uploaded and not record.needs_upload:
-            self._jobs.clean(Cleanup(CleanupKind.UPLOAD, traces.tenant, traces.job_id))
+            self._jobs.clean(Cleanup(CleanupKind.UPLOAD, traces.tenant, traces.job_id, traces.batch_id))
             return "uploads_deleted"
         return "right"
 
     def _mend_deleted(self, traces: Traces) -> str:
         left_over = traces.has_objects or self._store.get(traces.job_id) is not None
         if left_over:
-            self._jobs.forget(traces.tenant, traces.job_id)
-        if self._is_older_than(traces, self._settings.retention_s + _TOMBSTONE_EXTRA_S):
+            self._jobs.forget(traces.tenant, traces.job_id, traces.batch_id)
+        if self._is_older_than(traces.job_id, self._settings.retention_s + _TOMBSTONE_EXTRA_S):
             self._jobs.objects.delete(layout.tombstone_key(traces.tenant, traces.job_id))
             return "tombstones_expired"
         return "deleted_again" if left_over else "right"
 
-    def _is_older_than(self, traces: Traces, age_s: float) -> bool:
-        return self._jobs.clock() > to_ms(job_id_time(traces.job_id).timestamp() + age_s)
+    def _is_older_than(self, job_id: str, age_s: float) -> bool:
+        return self._jobs.clock() > to_ms(job_id_time(job_id).timestamp() + age_s)
 
     def _restore(self, traces: Traces) -> str:
         record = self._archive.restore(traces)
-        if record is None:
-            if self._is_older_than(traces, _HALF_DONE_S):
-                # Options without a photo, a preview without a result: nobody comes for them.
-                self._archive.purge(traces.tenant, traces.job_id)
-                return "orphans_deleted"
-            return "right"
-        self._store.create(record)
+        batch_id = record.batch_id if record else traces.batch_id
+        if record is None or (not self._store.create(record) and self._store.get(record.id) is None):
+            # Options without a photo, a preview without a result, an item whose batch is not there: nobody comes for
+            # them. A batch that has a manifest looks after its items by itself.
+            if batch_id is not None and self._archive.batches.exists(traces.tenant, batch_id):
+                return "right"
+            if not self._is_older_than(traces.job_id, _HALF_DONE_S):
+                return "right"
+            self._archive.purge(traces.tenant, traces.job_id, batch_id)
+            return "orphans_deleted"
         # A DELETE writes the tombstone and then drops the record: one of the two sees the other.
-        if self._archive.is_deleted(record.tenant, record.id):
-            self._jobs.forget(record.tenant, record.id)
+        if self._archive.is_deleted(record.tenant, record.id, batch_id):
+            self._jobs.forget(record.tenant, record.id, batch_id)
             return "right"
         if not record.status.is_terminal:
             self._jobs.ring(record)
         elif traces.uploaded and not record.needs_upload:
-            self._jobs.clean(Cleanup(CleanupKind.UPLOAD, record.tenant, record.id))
+            self._jobs.clean(Cleanup(CleanupKind.UPLOAD, record.tenant, record.id, batch_id))
         return "restored"
 
     def _ring_due(self, queue: QueueName) -> int:
@@ -144,6 +175,8 @@ class Reconciler:
         with no worker does not grow by its own length in every round.
         """
         try:
+            if queue.takes_turns:
+                return self._jobs.call_workers(queue)
             lacking = self._store.queued_count(queue) - self._jobs.doorbell.depth(queue)
             if lacking <= 0:
                 return 0
@@ -178,7 +211,7 @@ class Reconciler:
         for job_id in expired:
             record = self._store.get(job_id)
             if record:
-                self._jobs.forget(record.tenant, job_id)
+                self._jobs.forget(record.tenant, job_id, record.batch_id)
         return len(expired)
 
     def _pay_debts(self) -> int:

@@ -11,6 +11,7 @@ from shared.jobs.batch_store import BatchQuery, ItemQuery
 from shared.jobs.record import JobRecord
 from shared.jobs.redis_fields import Fields, batch_fields, batch_of, job_fields, job_of
 from shared.jobs.redis_link import PREFIX, Argument, RedisLink, decoded
+from shared.schemas import JobStatus
 
 _AT_ONCE: Final = 500
 """Scripts sent together, so that none of them waits long and an answer comes well within its time-out."""
@@ -131,6 +132,10 @@ class RedisBatchStore:
     def expired(self, limit: int) -> list[str]:
         """Return batches past their time of being kept."""
         return self._link.due("batch_expiry", self._clock(), limit)
+
+    def recount(self, batch_id: str) -> bool:
+        """Count the items of a batch anew; tell whether its counts were right."""
+        return bool(self._link.run("recount_batch", batch_id, self._clock(), *JobStatus))
 
     def drop(self, batch_id: str) -> None:
         """Forget a batch, but for which items have a record; no new ones can be written."""

@@ -1,4 +1,4 @@
-"""What the service asks of an object store: seven verbs, two errors."""
+"""What the service asks of an object store: eight verbs, two errors."""
 
 from __future__ import annotations
 
@@ -37,6 +37,10 @@ class ObjectStore(Protocol):
         ObjectMissing
             If there is no such key.
         """
+        ...
+
+    def chunks(self, key: str) -> Iterator[bytes]:
+        """Yield an object in pieces of bounded size; raise `ObjectMissing` at the first if there is none."""
         ...
 
     def exists(self, key: str) -> bool:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from shared.errors import ObjectMissing, StorageUnavailable
 from shared.storage.base import ObjectInfo
+
+_CHUNK_BYTES: Final = 1000
+"""Small, so that tests see pieces."""
 
 
 class MemoryObjectStore:
@@ -48,6 +51,12 @@ class MemoryObjectStore:
             return self._objects[key][:first_bytes]
         except KeyError:
             raise ObjectMissing(key) from None
+
+    def chunks(self, key: str) -> Iterator[bytes]:
+        """Yield an object in pieces; raise `ObjectMissing` if there is none."""
+        data = self.get(key)
+        for start in range(0, len(data), _CHUNK_BYTES):
+            yield data[start : start + _CHUNK_BYTES]
 
     def exists(self, key: str) -> bool:
         """Tell whether there is such a key."""

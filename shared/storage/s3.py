@@ -28,6 +28,7 @@ _REFUSED: Final = frozenset({"PreconditionFailed", "412"})
 _FORBIDDEN: Final = frozenset({"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch"})
 _RANGE_OF_NOTHING: Final = frozenset({"InvalidRange", "416"})
 _MAX_CONNECTIONS: Final = 32
+_CHUNK_BYTES: Final = 65_536
 
 
 def _code(error: ClientError) -> str:
@@ -108,6 +109,25 @@ class S3ObjectStore:
                     return b""
                 raise
         return data
+
+    def chunks(self, key: str) -> Iterator[bytes]:
+        """Yield an object in pieces of bounded size; raise `ObjectMissing` at the first if there is none."""
+        with _translated():
+            try:
+                body = self._client.get_object(Bucket=self._bucket, Key=key)["Body"]
+            except ClientError as error:
+                if _code(error) in _MISSING:
+                    raise ObjectMissing(key) from error
+                raise
+        with body:
+            while chunk := self._next_chunk(body):
+                yield chunk
+
+    def _next_chunk(self, body: Any) -> bytes:
+        # Translated around the read alone: what whoever asks for the pieces raises meanwhile is theirs.
+        with _translated():
+            chunk: bytes = body.read(_CHUNK_BYTES)
+        return chunk
 
     def exists(self, key: str) -> bool:
         """Tell whether there is such a key."""

@@ -19,6 +19,16 @@ def key(request: pytest.FixtureRequest) -> Callable[[str], str]:
     return lambda name: prefix + name
 
 
+def test_an_object_in_pieces(objects: ObjectStore) -> None:
+    body = bytes(range(256)) * 1000
+    objects.put("pieces", body)
+    pieces = list(objects.chunks("pieces"))
+    assert b"".join(pieces) == body
+    assert len(pieces) > 1
+    with pytest.raises(ObjectMissing):
+        next(objects.chunks("no such key"))
+
+
 def test_bytes_and_files_come_back(objects: ObjectStore, key: Callable[[str], str]) -> None:
     objects.put(key("bytes"), b"\x00\xff" * 100_000)
     objects.put(key("file"), io.BytesIO(b"abc" * 1_000_000), content_type="image/jpeg")

@@ -1,0 +1,144 @@
+"""A batch in the making: photos are stored as they come, and mean nothing until the manifest is written."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterator
+from itertools import islice
+from types import TracebackType
+from typing import Final, Self
+
+from shared.errors import BatchTooLarge, DuplicateReference, StorageUnavailable, Transient
+from shared.jobs.batch_archive import made_ms
+from shared.jobs.batch_record import MAKING_LIMIT_S, BatchRecord
+from shared.jobs.lifecycle import JobLifecycle, Upload
+from shared.jobs.manifest import BatchHead, Item, ManifestFile, item_record
+from shared.jobs.record import JobRecord
+from shared.names import QueueName, new_job_id
+from shared.schemas import JobError, JobOptions
+from shared.storage import layout
+
+logger = logging.getLogger(__name__)
+
+RECORDS_AT_ONCE: Final = 500
+"""Records written together: a few tens of milliseconds of Redis' time."""
+
+
+def in_parts(records: Iterator[JobRecord]) -> Iterator[list[JobRecord]]:
+    """Yield records a bounded number at a time."""
+    while part := list(islice(records, RECORDS_AT_ONCE)):
+        yield part
+
+
+class BatchWriter:
+    """Takes the items of one batch, in order, then `commit`s; left without that, it takes back what it stored.
+
+    Every method raises `StorageUnavailable` when the store does not answer, and `BatchTooLarge` or `DuplicateReference`
+    when an item cannot be one. Its memory does not grow with the photos.
+    """
+
+    def __init__(self, jobs: JobLifecycle, head: BatchHead) -> None:
+        self._jobs = jobs
+        self._manifest = ManifestFile(head)
+        self._references: set[bytes] = set()
+        self._is_over = False
+
+    @property
+    def batch_id(self) -> str:
+        """The id the batch will have."""
+        return self._manifest.head.batch_id
+
+    def add_upload(self, upload: Upload, options: JobOptions) -> str:
+        """Store a photo as the next item; return its id."""
+        head = self._manifest.head
+        self._check(options)
+        item = Item(new_job_id(), options)
+        # Noted first, so that what is stored is always known to `_take_back`.
+        self._add(item)
+        key = layout.upload_key(head.tenant, item.job_id, head.batch_id)
+        self._jobs.objects.put(key, upload.body, content_type=upload.content_type)
+        return item.job_id
+
+    def add_awaited(
+        self,
+        options: JobOptions,
+        *,
+        size_bytes: int | None = None,
+        content_type: str | None = None,
+        url: str | None = None,
+    ) -> str:
+        """Note a photo that comes later, by a form that fixes its size and type or from an address; return its id."""
+        self._check(options)
+        return self._add(Item(new_job_id(), options, size_bytes=size_bytes, content_type=content_type, url=url))
+
+    def add_rejected(self, options: JobOptions, error: JobError) -> str:
+        """Note an item that is no photo and why; return its id."""
+        self._check(options)
+        return self._add(Item(new_job_id(), options, error=error))
+
+    def _check(self, options: JobOptions) -> None:
+        head, limit = self._manifest.head, self._jobs.settings.max_batch_items
+        if head.total >= limit:
+            raise BatchTooLarge(f"a batch may have {limit} items")
+        if self._jobs.clock() - made_ms(head.batch_id) > MAKING_LIMIT_S * 1000:
+            raise StorageUnavailable("the photos of a batch took too long to be stored")
+        if options.reference is not None:
+            mark = hashlib.blake2b(options.reference.encode(), digest_size=16).digest()
+            if mark in self._references:
+                raise DuplicateReference(options.reference)
+            self._references.add(mark)
+
+    def _add(self, item: Item) -> str:
+        self._manifest.add(item)
+        return item.job_id
+
+    def commit(self) -> BatchRecord:
+        """Write the manifest: when this returns, the batch survives whatever dies next.
+
+        Records that cannot be written now are written by the upkeep.
+
+        Raises
+        ------
+        StorageUnavailable
+            If the batch was not accepted.
+        """
+        head = self._manifest.head
+        self._jobs.archive.batches.keep(head, self._manifest.finished())
+        self._is_over = True
+        try:
+            self._write_records(head)
+        except Transient as error:
+            logger.warning("the records of %s are put off: %s", head.batch_id, error)
+        return head.record()
+
+    def _write_records(self, head: BatchHead) -> None:
+        batches = self._jobs.store.batches
+        batches.create(head.record())
+        for part in in_parts(item_record(head, item, n) for n, item in enumerate(self._manifest.items())):
+            batches.create_items(part)
+        batches.seal(head.batch_id)
+        self._jobs.call_workers(QueueName.BULK)
+
+    def __enter__(self) -> Self:
+        """Return the writer."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Take back what was stored unless it was committed."""
+        try:
+            if not self._is_over:
+                self._take_back()
+        finally:
+            self._manifest.__exit__(kind, error, at)
+
+    def _take_back(self) -> None:
+        head = self._manifest.head
+        try:
+            # First, in case the store wrote it and its answer was lost: no manifest may promise photos that are gone.
+            self._jobs.objects.delete(layout.manifest_key(head.tenant, head.batch_id))
+            for item in self._manifest.items():
+                if not item.is_awaited and item.error is None:
+                    self._jobs.objects.delete(layout.upload_key(head.tenant, item.job_id, head.batch_id))
+        except Transient:
+            logger.warning("could not take back %s; its photos are swept when they are an hour old", head.batch_id)
