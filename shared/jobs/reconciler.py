@@ -80,7 +80,9 @@ class Reconciler:
     def audit(self) -> Counter[str]:
         """Compare everything in storage with the records, as after a loss, and mend what differs."""
         tombstones_for_s = self._settings.retention_s + _TOMBSTONE_EXTRA_S
-        return self._mend_all(self._archive.survey()) + self.batches.audit(tombstones_for_s=tombstones_for_s)
+        done = self.batches.restore_heads()
+        done += self._mend_all(self._archive.survey())
+        return done + self.batches.audit(tombstones_for_s=tombstones_for_s)
 
     def sweep(self) -> Counter[str]:
         """Look for what an API left half-done that died: photos without a record, records with a tombstone."""
