@@ -14,8 +14,15 @@ from typing import Any, ClassVar
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
-from hypothesis.stateful import run_state_machine_as_test
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from shared.clock import system_clock
 from shared.errors import AlreadyFinished, BatchNotFound, JobNotFound, NotFinished, RecordsRebuilding, UploadGone
@@ -274,7 +281,9 @@ class LifeOfBatches(RuleBasedStateMachine):
         for batch_id, job_ids in self.items.items():
             if batch_id in self.deleted_batches:
                 continue
-            known |= {layout.batch_prefix(LOCAL_TENANT, batch_id) + name for name in ("manifest", "started", "cancelled")}
+            known |= {
+                layout.batch_prefix(LOCAL_TENANT, batch_id) + name for name in ("manifest", "started", "cancelled")
+            }
             batch = self.core.find_batch(batch_id)
             assert batch.completed_ms is not None
             assert batch.gone == len(self.deleted_items.intersection(job_ids))
