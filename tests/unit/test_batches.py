@@ -118,11 +118,16 @@ def test_a_batch_of_nothing_but_rejected_items_is_complete_at_once(core: Core) -
 @pytest.mark.parametrize("refused", [DuplicateReference, BatchTooLarge])
 def test_a_batch_that_is_refused_leaves_nothing(core: Core, refused: type[Exception]) -> None:
     references = ["a", "b", "a"] if refused is DuplicateReference else [str(n) for n in range(10_001)]
-    with pytest.raises(refused), begun(core) as writer:
-        for reference in references[:2]:
-            writer.add_upload(photo(), JobOptions(reference=reference))
-        for reference in references[2:]:
-            writer.add_awaited(JobOptions(reference=reference), url="https://example.org/")
+
+    def make() -> None:
+        with begun(core) as writer:
+            for reference in references[:2]:
+                writer.add_upload(photo(), JobOptions(reference=reference))
+            for reference in references[2:]:
+                writer.add_awaited(JobOptions(reference=reference), url="https://example.org/")
+
+    with pytest.raises(refused):
+        make()
     assert core.stored() == []
     assert core.batches.list_batches(BatchQuery(LOCAL_TENANT, 9)) == []
 
@@ -130,7 +135,7 @@ def test_a_batch_that_is_refused_leaves_nothing(core: Core, refused: type[Except
 def test_without_storage_nothing_is_accepted_and_nothing_stays(core: Core) -> None:
     class AwayForManifests(MemoryObjectStore):
         def put(self, key: str, body: object, *, content_type: str = "") -> None:
-            super().put(key, body)  # type: ignore[arg-type]
+            super().put(key, body, content_type=content_type)  # type: ignore[arg-type]
             if key.startswith(layout.BATCHES):  # written, but the answer is lost
                 raise StorageUnavailable("no answer")
 
@@ -160,10 +165,14 @@ def test_records_that_go_away_meanwhile_are_written_by_the_upkeep(core: Core) ->
 
 
 def test_a_batch_that_takes_too_long_is_refused_before_its_photos_are_swept(core: Core) -> None:
-    with pytest.raises(StorageUnavailable), begun(core) as writer:
-        writer.add_upload(photo(), JobOptions())
-        core.clock.advance(3001)
-        writer.add_upload(photo(), JobOptions())
+    def make() -> None:
+        with begun(core) as writer:
+            writer.add_upload(photo(), JobOptions())
+            core.clock.advance(3001)
+            writer.add_upload(photo(), JobOptions())
+
+    with pytest.raises(StorageUnavailable):
+        make()
     assert core.stored() == []
 
 
