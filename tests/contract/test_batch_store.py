@@ -316,3 +316,13 @@ def test_an_item_with_options_of_its_own(store: JobStore) -> None:
     store.batches.create(batch)
     assert store.create(item)
     assert store.get(item.id) == item
+
+
+def test_an_item_whose_record_comes_back_is_not_gone(store: JobStore) -> None:
+    batch = make_batch(2)
+    items = fill(store, batch)
+    store.drop(items[0].id, LOCAL_TENANT)
+    assert store.create(items[0])
+    found = store.batches.get(batch.id)
+    assert found is not None
+    assert (found.gone, found.open_items) == (0, 2)
