@@ -56,6 +56,13 @@ def error_percent(found: Landmarks, true: Landmarks) -> float:
     return float(100 * apart.mean() / outer_eye_distance_px(true))
 
 
+def finer(landmarks: Landmarks, scale: float) -> Landmarks:
+    """Move landmarks to the same picture with `scale` times as many px to a side."""
+    half_block = (scale - 1) / 2
+    moved: Landmarks = landmarks * scale + np.array((half_block, half_block, 0))
+    return moved
+
+
 def timed(finder: FaceFinder, pixels: Pixels, max_faces: int = 1) -> tuple[list[MeshFace], float]:
     began = time.process_time()
     return finder.detect(pixels, max_faces), 1000 * (time.process_time() - began)
@@ -72,7 +79,8 @@ def spent(cpu_ms: Sequence[float]) -> str:
 def turned_back(points: Landmarks, turns: int, width: int, height: int) -> Landmarks:
     """Move points of a picture turned anticlockwise by quarters to the unturned one of this size."""
     x, y = points[:, 0], points[:, 1]
-    return np.stack(((x, y), (width - y, x), (width - x, height - y), (y, height - x))[turns], axis=1)
+    last_x, last_y = width - 1, height - 1
+    return np.stack(((x, y), (last_x - y, x), (last_x - x, last_y - y), (y, last_y - x))[turns], axis=1)
 
 
 def turns(finder: FaceFinder, portraits: Portraits) -> bool:
@@ -104,7 +112,7 @@ def in_a_field(
     x, y = (round(random.random() * (field.size[axis] - size[axis])) for axis in (0, 1))
     pasted = field.copy()
     pasted.paste(Image.fromarray(picture[top:bottom, left:right]).resize(size, Image.Resampling.LANCZOS), (x, y))
-    return pasted, (mesh - (left, top, 0)) * scale + (x, y, 0)
+    return pasted, finer(mesh - np.array((left, top, 0)), scale) + np.array((x, y, 0))
 
 
 def small(finder: FaceFinder, portraits: Portraits, scenes: Sequence[Image.Image]) -> bool:
@@ -120,9 +128,9 @@ def small(finder: FaceFinder, portraits: Portraits, scenes: Sequence[Image.Image
                 step = max(k for k in (1, 2, 4) if max(size) / k >= COARSE_LONG_SIDE_PX)
                 faces, took_ms = timed(finder, np.array(image.reduce(step)))
                 cpu_ms.append(took_ms)
-                here = [face for face in faces if _at(face.landmarks * step, true)]
+                here = [face for face in faces if _at(finer(face.landmarks, step), true)]
                 others += len(faces) - len(here)
-                coarse_errors += [error_percent(face.landmarks * step, true) for face in here]
+                coarse_errors += [error_percent(finer(face.landmarks, step), true) for face in here]
                 fine_errors += [error_percent(f.landmarks, true) for f in finder.refine(np.array(image), here, step)]
             rate = len(coarse_errors) / len(portraits.meshes)
             promise_kept &= others == 0 and (rate >= PROMISED_RATE or share < PROMISED_SHARE)
@@ -160,7 +168,7 @@ def sizes(finder: FaceFinder, portraits: Portraits) -> None:
             shrunk = BytesIO()
             Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS).save(shrunk, "JPEG", quality=JPEG_QUALITY)
             for face in finder.detect(np.array(Image.open(shrunk)))[:1]:
-                landmarks = face.landmarks * (picture.shape[1] / size[0])
+                landmarks = finer(face.landmarks, picture.shape[1] / size[0])
                 errors.append(error_percent(landmarks, mesh))
                 ratios.append([distance_px(landmarks, *ab) / distance_px(mesh, *ab) for ab in WIDTHS.values()])
         mean, spread = np.mean(ratios, axis=0), np.std(ratios, axis=0, ddof=1)

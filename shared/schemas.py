@@ -40,7 +40,7 @@ class JobStatus(StrEnum):
 class Schema(BaseModel):
     """Base of every model: closed, so that a name nobody declared is an error and not a surprise."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 def _printable(text: str) -> str:
@@ -199,10 +199,11 @@ class MeasurementValue(Schema):
 
 
 class Pose(Schema):
-    """How the head is turned, towards the camera that looks at it.
+    """How the head is turned away from the camera that looks at it; all 0: the face looks into the lens.
 
-    A point of the upright face (x to the subject's left, y down, z backwards into the head) is turned into the frame
-    of the camera (x to the right, y down, z away from it) by `rotation`: R = Rz(roll) Ry(-yaw) Rx(-pitch).
+    A point of the upright face (x to the subject's left, y down, z backwards into the head) is turned by `rotation`
+    into the frame of a camera at the same place with the face on its axis (x to the right, y down, z away from it):
+    R = Rz(roll) Ry(-yaw) Rx(-pitch).
     """
 
     yaw_deg: float

@@ -15,10 +15,20 @@ makers compare the long sides and not the diagonals, which differ by 4 % on a 4:
 when they focus on a face; and correcting the distortion crops a per cent or two."""
 
 ASSUMED_FOCAL_FRACTION: Final = 0.75
-"""Focal length over long side where nothing is known. Uncropped photos of phones have 0.66 to 0.75; what people crop
-afterwards has more."""
+"""Focal length over long side where nothing is known. Uncropped photos of phones have 0.66 to 0.75."""
 ASSUMED_SD_FRACTION: Final = 0.30
 """One standard deviation of that assumption."""
+
+FRAME_SHAPES: Final = (4 / 3, 3 / 2, 16 / 9, 18 / 9, 18.5 / 9, 19.5 / 9, 20 / 9)
+"""Long side over short side of what cameras and phones take."""
+_SAME_SHAPE: Final = 0.015
+"""Sides are rounded to blocks and to handy numbers."""
+
+CROPPED_FOCAL_FRACTION: Final = 1.5
+"""The same of a frame of any other shape, which somebody cropped: a square that keeps all of the short side of a
+phone's frame has 1.0, a head and shoulders cut out of it 1.5 to 2, a studio portrait of the same size 3 to 4."""
+CROPPED_SD_FRACTION: Final = 0.50
+"""One standard deviation of that: it spans the phones' squares and most of the studios."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,5 +82,9 @@ def camera_of_photo(width_px: int, height_px: int, focal_35mm: float | None) -> 
     if focal_35mm:
         focal_px = focal_35mm * hypot(width_px, height_px) / FULL_FRAME_DIAGONAL_MM
         return Camera(focal_px, EXIF_SD_FRACTION * focal_px, centre_px, "exif")
-    focal_px = ASSUMED_FOCAL_FRACTION * max(width_px, height_px)
-    return Camera(focal_px, ASSUMED_SD_FRACTION * focal_px, centre_px, "assumed")
+    long_side_px, short_side_px = max(width_px, height_px), min(width_px, height_px)
+    if any(abs(long_side_px / short_side_px / shape - 1) <= _SAME_SHAPE for shape in FRAME_SHAPES):
+        focal_px = ASSUMED_FOCAL_FRACTION * long_side_px
+        return Camera(focal_px, ASSUMED_SD_FRACTION * focal_px, centre_px, "assumed")
+    focal_px = CROPPED_FOCAL_FRACTION * long_side_px
+    return Camera(focal_px, CROPPED_SD_FRACTION * focal_px, centre_px, "assumed")

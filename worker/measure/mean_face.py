@@ -29,7 +29,7 @@ def mean_face() -> NDArray[np.float64]:
     ndarray of float64, shape (478, 3), read-only
         Millimetres: x to the subject's left, y down, z backwards into the head, from midway between the iris centres.
         Symmetric about x = 0, so yaw and roll are 0 by construction. Pitch 0 is the mean of those 16 people (SD 4.3°),
-        who had been asked to look straight into the camera; Google's reference face at rest looks down by 1.2° of it.
+        who had been asked to look straight into the camera; Google's reference face at rest looks down by 1.3° from it.
     """
     points = np.loadtxt(MEAN_FACE_FILE, delimiter=",")
     points.flags.writeable = False

@@ -35,7 +35,7 @@ class Pose:
 
     `rotation` takes a point of the upright face (x to the subject's left, y down, z backwards into the head) into the
     frame of the camera (x to the right, y down, z away from it): R = Rz(roll) Ry(-yaw) Rx(-pitch). At 0 the face looks
-    along the optical axis; beside the axis that is not quite towards the camera.
+    along the optical axis; beside the axis that is not quite towards the camera: see `towards_camera`.
 
     Attributes
     ----------
@@ -121,6 +121,35 @@ def estimate_pose(landmarks: NDArray[np.float64], camera: Camera) -> Pose:
     if not (np.ptp(points, axis=0)[:2] > 0).all():
         raise ValueError("a mesh has an extent")
     return pose_of(turn_onto(_model(), points)[0])
+
+
+def towards_camera(pose: Pose, landmarks: NDArray[np.float64], camera: Camera) -> Pose:
+    """Tell how a head is turned away from the camera that looks at it, wherever in the frame it is.
+
+    At 0 the face looks into the lens. This is what a person means by looking straight, what hides one side of a face
+    from the other, and what hardly changes when a photo is cropped and its optical axis is not known any more.
+
+    Parameters
+    ----------
+    pose : Pose
+        In the frame of the camera, as `estimate_pose` gives it.
+    landmarks : ndarray of float64, shape (478, 3)
+        The mesh [px of the full upright photo].
+    camera : Camera
+        The photo's camera.
+
+    Returns
+    -------
+    Pose
+        In the frame of a camera at the same place that is turned, by the shortest way, to have the middle of the skin
+        on its axis.
+    """
+    across, down = (landmarks[:CANONICAL_POINTS, :2].mean(axis=0) - camera.centre_px) / camera.focal_px
+    sight = np.array((across, down, 1.0)) / np.sqrt(1 + across**2 + down**2)
+    # Rodrigues' formula for the turn that takes (0, 0, 1) to the line of sight.
+    skew = np.array(((0.0, 0.0, sight[0]), (0.0, 0.0, sight[1]), (-sight[0], -sight[1], 0.0)))
+    turn = np.eye(3) + skew + skew @ skew / (1 + sight[2])
+    return pose_of(turn.T @ pose.rotation)
 
 
 def turn_onto(points: NDArray[np.float64], onto: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
