@@ -152,10 +152,7 @@ def _find_faces(
         with timings.stage("decode"):
             photo = decode_photo(data, limits, reduction=finer, mirrored=options.mirrored)
         with timings.stage("mesh"):
-            if faces:
-                faces = finder.refine(photo.pixels, faces, coarse.reduction / photo.reduction)
-            else:
-                faces = finder.detect(photo.pixels, options.max_faces)[: options.max_faces]
+            faces = finder.refine(photo.pixels, faces, coarse.reduction / photo.reduction)
     if not faces:
         message = "No face was found in the photo."
         raise NoFace(message)

@@ -67,12 +67,11 @@ SAME_FACE_OVERLAP: Final = 0.3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Look:
-    """A face as it was seen once, in a part of the picture and one quarter turn; places are px of the picture."""
+    """A face as it was seen once; places are px of the picture, the view is None at first sight of all of it."""
 
     detection: Detection
     landmarks: NDArray[np.float64]
     view: View | None
-    first_sight: bool = False
 
     @property
     def disagreement(self) -> float:
@@ -95,7 +94,7 @@ class _Look:
         return self.detection.score + full_range_score - DISAGREEMENT_WEIGHT * self.disagreement + bonus
 
     def is_a_face(self, full_range_score: float) -> bool:
-        if self.first_sight and self.upright and self.disagreement <= REFUSED_DISAGREEMENT:
+        if self.view is None and self.upright and self.disagreement <= REFUSED_DISAGREEMENT:
             return True  # the detector's and the mesh model's word is enough for a face as most photos show it
         return full_range_score >= CONFIRMED_SCORE and self.disagreement <= CONFIRMED_DISAGREEMENT
 
@@ -214,7 +213,7 @@ class FaceFinder:
                 if _known(region, faces):
                     continue
                 look = self._close_look(pixels, region, 0)
-                if look is None or look.doubtful or not look.is_a_face(self._full_range_score(look)):
+                if look is None or look.doubtful or not look.is_a_face(self._full_range_score(pixels, look)):
                     look = self._settled(pixels, region, [look], turned_must_be_clear=True)
                 if look and not _known(look.detection.region, faces):
                     faces.append(look.as_face())
@@ -238,7 +237,7 @@ class FaceFinder:
         for look in sorted(looks, key=lambda look: -look.trust(1.0)):
             if best and look.trust(1.0) <= best_trust:
                 break  # not even a perfect score would make it the best
-            score = self._full_range_score(look)
+            score = self._full_range_score(pixels, look)
             if look.is_a_face(score) and (best is None or look.trust(score) > best_trust):
                 best, best_trust = look, look.trust(score)
         return best
@@ -251,13 +250,11 @@ class FaceFinder:
 
     def _look(self, pixels: NDArray[np.uint8], detection: Detection, view: View | None) -> _Look | None:
         landmarks = self._mesh.mesh(pixels, detection.region)
-        if landmarks is None:
-            return None
-        first_sight = view is None
-        return _Look(detection, landmarks, view or close_to(pixels, detection.region), first_sight)
+        return None if landmarks is None else _Look(detection, landmarks, view)
 
-    def _full_range_score(self, look: _Look) -> float:
-        detection = _best_detection(self._mesh, look.view, look.detection.region, DetectionRange.FULL)
+    def _full_range_score(self, pixels: NDArray[np.uint8], look: _Look) -> float:
+        region = look.detection.region
+        detection = _best_detection(self._mesh, look.view or close_to(pixels, region), region, DetectionRange.FULL)
         return detection.score if detection else 0.0
 
 
