@@ -83,8 +83,9 @@ def spline(corners: Points, steps: int = 12) -> Points:
     t = np.arange(steps)[:, np.newaxis] / steps
     before, here, after, then = (np.roll(corners, shift, axis=0)[:, np.newaxis] for shift in (1, 0, -1, -2))
     curve = here + t * (after - before) / 2
-    curve = curve + t**2 * (before - 2.5 * here + 2 * after - then / 2) + t**3 * (1.5 * (here - after) + (then -
-    before) / 2) return np.asarray(curve.reshape(-1, 2))
+    curve = curve + t**2 * (before - 2.5 * here + 2 * after - then / 2)
+    curve = curve + t**3 * (1.5 * (here - after) + (then - before) / 2)
+    return np.asarray(curve.reshape(-1, 2))
 
 
 def area(canvas: Canvas, outline: Points, soft: float = 0.008) -> Floats:
@@ -141,7 +142,6 @@ def mask_outline(canvas: Canvas, rng: Random, nose: float) -> Points:
     jitter = rng.normal(0, 0.012, 4)
     bridge = canvas.points[6] * (1 - nose) + canvas.points[4] * nose
     reach = 0.04 + abs(jitter[0])
-    right, left = canvas.at(1)[:2] * 0, canvas.at(1)[:2] * 0
     right = 0.5 * (canvas.at(50) + canvas.at(101)) + (0.35 * nose + jitter[1]) * canvas.unit_px * canvas.down * 0.6
     left = 0.5 * (canvas.at(280) + canvas.at(330)) + (0.35 * nose + jitter[1]) * canvas.unit_px * canvas.down * 0.6
     sag = 0.1 + jitter[3]
@@ -227,12 +227,14 @@ def _wear(
     outline = mask_outline(canvas, rng, rng.uniform(0.2, 0.6) if nose is None else nose)
     alpha = area(canvas, outline)
     relief = pleats(canvas, rng, int(rng.integers(2, 5)), 0.16) if pleated else wrinkles(canvas, rng, 0.04)
-    cover = paint * (relief * bulge(canvas, 0.16) * canvas.light**0.7 * grain(canvas, rng, 0.015, 0.004))[...,
-    np.newaxis] colour = shadowed(canvas, canvas.colour, alpha)
+    relief = relief * bulge(canvas, 0.16) * canvas.light**0.7 * grain(canvas, rng, 0.015, 0.004)
+    cover = paint * relief[..., np.newaxis]
+    colour = shadowed(canvas, canvas.colour, alpha)
     for corner, ear in ((137, 127), (366, 356)):
         loop = stroke(canvas, np.array([canvas.at(corner, 0, 0.05), canvas.at(ear, 0, 0.1)]), 0.014)
         colour = lay(colour, paint * canvas.light[..., np.newaxis], loop)
-    colour = lay(colour, cover * (1 - 0.15 * (smooth(alpha, 3) < 0.9))[..., np.newaxis], alpha)
+    hem = 1 - 0.15 * (smooth(alpha, 3) < 0.9)[..., np.newaxis]
+    colour = lay(colour, cover * hem, alpha)
     return close_canvas(pixels, canvas, colour)
 
 

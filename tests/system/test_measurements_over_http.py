@@ -102,7 +102,7 @@ def test_a_photo_on_its_side_or_head_is_measured_all_the_same(
     for key in ("interpupillary_distance", "biocular_width", "face_width"):
         straight_px, turned_px = (result.faces[0].measurements[key].px for result in (straight, turned))
         assert straight_px is not None
-        assert turned_px == pytest.approx(straight_px, rel=0.04), key
+        assert turned_px == pytest.approx(straight_px, rel=0.06), key
 
 
 def vertices(obj: str) -> np.ndarray[Any, np.dtype[np.float64]]:

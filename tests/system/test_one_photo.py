@@ -178,7 +178,7 @@ def test_the_upload_is_kept_only_on_request(http: httpx.Client, stores: Stack, h
         drawn = http.get(f"/v1/jobs/{job.id}/overlay.svg")
         assert drawn.headers["Content-Security-Policy"].startswith("default-src 'none'; img-src data:")
         svg = ET.fromstring(drawn.text)  # noqa: S314 - our own answer
-        assert (svg.find(f"{SVG}image") is not None) == has_photo
+        assert (svg.find(f".//{SVG}image") is not None) == has_photo
         assert {group.attrib["id"] for group in svg.iter(f"{SVG}g") if group.get("class") == "measurement"} == {
             definition.key for definition in DEFINITIONS
         }

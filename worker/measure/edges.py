@@ -229,7 +229,9 @@ def corner_roundness(
     depth = np.linspace(-_DEPTH, _DEPTH, 5)[:, np.newaxis]
     right, down = np.array((1.0, 0.0)), np.array((0.0, 1.0))
     from_tip = radius_mm * np.stack([(1 - ray) + depth * ray, u * right + depth * down, u * down + depth * right])
-    places = flat[:, np.newaxis, np.newaxis, np.newaxis] - np.sign(flat)[:, np.newaxis, np.newaxis, np.newaxis] * from_tip
+    places = (
+        flat[:, np.newaxis, np.newaxis, np.newaxis] - np.sign(flat)[:, np.newaxis, np.newaxis, np.newaxis] * from_tip
+    )
     seen = np.concatenate([places, np.ones((*places.shape[:-1], 1))], axis=-1) @ to_px.T
     colours = sample(seen[..., :2] / seen[..., 2:])
     rise = np.sqrt(((colours[..., -1, :] - colours[..., 0, :]) ** 2).sum(axis=-1)).mean(axis=-1)

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 _CORNERS: Final = 4
 _STEP_PX: Final = 0.01
 """For derivatives by central differences: far above rounding, far below any curvature."""
-_MISFIT_FOCAL_STEPS: Final = 7
-_MISFIT_FOCAL_SDS: Final = 1.5
-"""How many standard deviations of the focal length a rectangle may ask for before it is called none."""
+_FOCALS: Final = 5
+_FOCAL_SDS: Final = 1.5
+"""How many focal lengths are tried for the view that fits, and how many standard deviations around the one believed."""
 _SMALLEST_FOCAL: Final = 0.4
 """In units of the focal length believed: keeps what is tried positive where the standard deviation is large."""
 
@@ -42,17 +42,21 @@ class PlanarScale:
         At the rectangle's centre, for a length parallel to the picture at the depth of that centre: depth over focal
         length [mm/px].
     tilt_deg : float
-        Between the rectangle's normal and the line of sight to its centre [degrees], 0 to 90. Noise reads as tilt: a
-        side wrong by 0.5 % makes 6 degrees of none.
+        Between the rectangle and the picture's plane [degrees], 0 to 90. Noise reads as tilt: one side wrong by 0.5 %
+        makes 6 degrees of none.
+    misfit_px : float
+        Root mean square of the distances from the corners to those of the view of a rectangle that fits them [px]. A
+        tilt that shortens one side must make its far end smaller too, by as much as the distance allows: so a shape
+        of other proportions does not pass as a tilted one. An upper bound, as the view is in closed form and not the
+        best of all.
     """
 
     mm_per_px: float
     tilt_deg: float
+    misfit_px: float
 
 
-def scale_of_rectangle(
-    corners_px: NDArray[np.float64], size_mm: tuple[float, float], camera: Camera
-) -> PlanarScale:
+def scale_of_rectangle(corners_px: NDArray[np.float64], size_mm: tuple[float, float], camera: Camera) -> PlanarScale:
     """Tell the scale at a rectangle of known size from its corners, its tilt corrected.
 
     Parameters
@@ -62,7 +66,8 @@ def scale_of_rectangle(
     size_mm : tuple of float
         The side from the first to the second corner, and from the second to the third [mm].
     camera : Camera
-        In px of the same picture.
+        In px of the same picture. The scale is told for its `focal_px`; tilt and misfit are those of the focal length
+        within 1.5 standard deviations that fits best.
 
     Returns
     -------
@@ -72,13 +77,13 @@ def scale_of_rectangle(
     Raises
     ------
     ValueError
-        If the corners are not the corners of a convex quadrilateral, or a side is not positive.
+        If the corners are not the corners of a convex quadrilateral before the camera, or a side is not positive.
     """
-    jacobian, _, centre = _seen_straight(corners_px, size_mm, camera.focal_px, camera.centre_px)
-    larger, smaller = np.linalg.svd(jacobian, compute_uv=False)
-    depth_mm = 1 / (larger * np.linalg.norm(centre))
-    tilt_deg = np.degrees(np.arccos(np.clip(smaller / larger, 0, 1)))
-    return PlanarScale(float(depth_mm / camera.focal_px), float(tilt_deg))
+    reach = _FOCAL_SDS * camera.focal_sd_px / camera.focal_px
+    factors = np.linspace(max(1 - reach, _SMALLEST_FOCAL), 1 + reach, _FOCALS)
+    fits = [_fit_of_view(corners_px, size_mm, factor * camera.focal_px, camera.centre_px) for factor in factors]
+    misfit_px, tilt_deg = min(fits)
+    return PlanarScale(_mm_per_px(corners_px, size_mm, camera.focal_px, camera.centre_px), tilt_deg, misfit_px)
 
 
 def scale_sd(
@@ -101,47 +106,23 @@ def scale_sd(
     -------
     float
         One standard deviation [mm/px], of the corners' noise and the focal length's together.
+
+    Raises
+    ------
+    ValueError
+        As for `scale_of_rectangle`.
     """
-
-    def mm_per_px(corners: NDArray[np.float64], focal_px: float) -> float:
-        jacobian, _, centre = _seen_straight(corners, size_mm, focal_px, camera.centre_px)
-        return float(1 / (np.linalg.svd(jacobian, compute_uv=False)[0] * np.linalg.norm(centre) * focal_px))
-
+    focal_px, centre_px = camera.focal_px, camera.centre_px
     variance = 0.0
     for step in _STEP_PX * np.eye(2 * _CORNERS).reshape(-1, _CORNERS, 2):
-        rise = mm_per_px(corners_px + step, camera.focal_px) - mm_per_px(corners_px - step, camera.focal_px)
-        variance += (rise / (2 * _STEP_PX) * corner_sd_px) ** 2
-    nearest = max(camera.focal_px - camera.focal_sd_px, _SMALLEST_FOCAL * camera.focal_px)
-    spread = [mm_per_px(corners_px, focal_px) for focal_px in (nearest, camera.focal_px + camera.focal_sd_px)]
-    return float(np.sqrt(variance + ((spread[1] - spread[0]) / 2) ** 2))
-
-
-def rectangle_misfit_px(
-    corners_px: NDArray[np.float64], size_mm: tuple[float, float], camera: Camera
-) -> float:
-    """Tell how far four points are from any view of a rectangle of this size.
-
-    A tilt that shortens one side must also make its far end smaller, by as much as the distance allows. Both are seen,
-    so a shape of other proportions cannot pass as a tilted one.
-
-    Parameters
-    ----------
-    corners_px : ndarray of float64, shape (4, 2)
-        As for `scale_of_rectangle` [px].
-    size_mm : tuple of float
-        As for `scale_of_rectangle` [mm].
-    camera : Camera
-        The focal length that fits best within 1.5 of its standard deviations is taken.
-
-    Returns
-    -------
-    float
-        Root mean square of the distances from the points to the corners of the view that fits [px]. An upper bound:
-        the view is in closed form, not the best of all.
-    """
-    reach = _MISFIT_FOCAL_SDS * camera.focal_sd_px / camera.focal_px
-    factors = np.linspace(max(1 - reach, _SMALLEST_FOCAL), 1 + reach, _MISFIT_FOCAL_STEPS)
-    return min(_misfit_px(corners_px, size_mm, factor * camera.focal_px, camera.centre_px) for factor in factors)
+        more, less = (_mm_per_px(corners_px + sign * step, size_mm, focal_px, centre_px) for sign in (1, -1))
+        variance += ((more - less) / (2 * _STEP_PX) * corner_sd_px) ** 2
+    nearest_px = max(focal_px - camera.focal_sd_px, _SMALLEST_FOCAL * focal_px)
+    middle, *others = (
+        _mm_per_px(corners_px, size_mm, each_px, centre_px)
+        for each_px in (focal_px, nearest_px, focal_px + camera.focal_sd_px)
+    )
+    return float(np.sqrt(variance + np.mean([(other - middle) ** 2 for other in others])))
 
 
 def rectangle_corners_mm(size_mm: tuple[float, float]) -> NDArray[np.float64]:
@@ -217,20 +198,31 @@ def _rotation_onto_axis(direction: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.eye(3) + cross + cross @ cross / (1 + z)
 
 
-def _misfit_px(
+def _mm_per_px(
     corners_px: NDArray[np.float64], size_mm: tuple[float, float], focal_px: float, centre_px: tuple[float, float]
 ) -> float:
+    jacobian, _, centre = _seen_straight(corners_px, size_mm, focal_px, centre_px)
+    distance_mm = 1 / np.linalg.norm(jacobian, ord=2)
+    return float(distance_mm / np.linalg.norm(centre) / focal_px)
+
+
+def _fit_of_view(
+    corners_px: NDArray[np.float64], size_mm: tuple[float, float], focal_px: float, centre_px: tuple[float, float]
+) -> tuple[float, float]:
+    """Give misfit [px] and tilt [degrees] of the better of the two views that look alike around the centre."""
     jacobian, turn, _ = _seen_straight(corners_px, size_mm, focal_px, centre_px)
-    distance_mm = 1 / np.linalg.svd(jacobian, compute_uv=False)[0]
-    axes = jacobian * distance_mm  # the first two rows of the rotation's first two columns
-    # Each column has unit length and the two are orthogonal, which leaves the sign of the third row open.
-    lost = np.sqrt(np.clip(1 - (axes**2).sum(axis=0), 0, 1))
-    across = -float(axes[:, 0] @ axes[:, 1])
-    lost[1] *= 1 if across >= 0 else -1
+    distance_mm = 1 / np.linalg.norm(jacobian, ord=2)
+    axes = jacobian * distance_mm  # the upper two rows of the rotation's first two columns
+    # Each column has unit length and they are orthogonal, which leaves the sign of the third row open.
+    third_row = np.sqrt(np.clip(1 - (axes**2).sum(axis=0), 0, 1))
+    third_row[1] *= -1 if axes[:, 0] @ axes[:, 1] > 0 else 1
     flat = rectangle_corners_mm(size_mm)
-    misfits = []
-    for third_row in (lost, -lost):
-        points = np.concatenate([flat @ axes.T, (flat @ third_row)[:, np.newaxis] + distance_mm], axis=1) @ turn
+    fits = []
+    for sign in (1, -1):
+        columns = turn.T @ np.concatenate([axes, sign * third_row[np.newaxis]])
+        points = flat @ columns.T + distance_mm * turn[2]
         seen_px = points[:, :2] / points[:, 2:] * focal_px + centre_px
-        misfits.append(float(np.sqrt(((seen_px - corners_px) ** 2).sum(axis=1).mean())))
-    return min(misfits)
+        facing = abs(float(np.linalg.det(columns[:2])))
+        misfit_px = float(np.sqrt(((seen_px - corners_px) ** 2).sum(axis=1).mean()))
+        fits.append((misfit_px, float(np.degrees(np.arccos(min(facing, 1.0))))))
+    return min(fits)

@@ -71,9 +71,7 @@ class _Lines:
         return np.stack([-self.directions[:, 1], self.directions[:, 0]], axis=1)
 
 
-def candidate_rectangles(
-    segments_px: NDArray[np.float64], shape: RectangleShape, limit: int
-) -> NDArray[np.float64]:
+def candidate_rectangles(segments_px: NDArray[np.float64], shape: RectangleShape, limit: int) -> NDArray[np.float64]:
     """List the quadrilaterals that segments draw and that may be views of a rectangle.
 
     Parameters
@@ -197,7 +195,9 @@ def _pairs(lines: _Lines, apart_px: tuple[float, float]) -> NDArray[np.intp]:
     slack = np.tan(np.radians(_PARALLEL_DEG / 2)) * apart_px[1]
     first, second = np.nonzero(
         np.triu(
-            (cosines > np.cos(np.radians(_PARALLEL_DEG))) & (apart > apart_px[0] - slack) & (apart < apart_px[1] + slack),
+            (cosines > np.cos(np.radians(_PARALLEL_DEG)))
+            & (apart > apart_px[0] - slack)
+            & (apart < apart_px[1] + slack),
             1,
         )
     )

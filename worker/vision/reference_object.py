@@ -12,7 +12,7 @@ from shared.reference_objects import ReferenceObject
 from worker.measure.camera import Camera
 from worker.measure.edges import Sampler, corner_roundness, fit_rectangles
 from worker.measure.geometry import outer_eye_distance_px
-from worker.measure.planar import rectangle_misfit_px, scale_of_rectangle, scale_sd
+from worker.measure.planar import scale_of_rectangle, scale_sd
 from worker.measure.rectangles import RectangleShape, candidate_rectangles
 
 if TYPE_CHECKING:
@@ -95,7 +95,11 @@ def _find_card(region, reference, expected_px, camera) -> ReferenceSearch:
     size_mm = (reference.width_mm, reference.height_mm)
     corner_fraction = 1.25 * ID1_CORNER_RADIUS_MM / reference.width_mm
     shrink = min(1.0, SEARCH_LONG_SIDE_PX / expected_px)
-    small = cv2.resize(region.pixels, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA) if shrink < 1 else region.pixels
+    small = (
+        cv2.resize(region.pixels, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+        if shrink < 1
+        else region.pixels
+    )
     aspect = size_mm[0] / size_mm[1]
     shape = RectangleShape(
         (expected_px * shrink * (1 - SIZE_TOLERANCE), expected_px * shrink * (1 + SIZE_TOLERANCE)),
@@ -112,7 +116,9 @@ def _find_card(region, reference, expected_px, camera) -> ReferenceSearch:
     fitted = fit_rectangles(sample, rough, corner_fraction, 1.2 / shrink + 1)
     found = []
     for k in range(len(fitted.seen)):
-        one = _check(sample, fitted.corners_px[k], fitted.seen[k], fitted.corner_sd_px[k], region.origin_px, size_mm, camera)
+        one = _check(
+            sample, fitted.corners_px[k], fitted.seen[k], fitted.corner_sd_px[k], region.origin_px, size_mm, camera
+        )
         if one is not None:
             found.append(one)
     DEBUG[:] = [rough, found]
@@ -128,41 +134,66 @@ def _decide(found, region) -> ReferenceSearch:
     rivals = [o for o in ranked[1:] if abs(o.mm_per_px / best.mm_per_px - 1) > 0.015 and o.score > best.score - 0.1]
     if rivals:
         return ReferenceSearch(None, "ambiguous")
-    return ReferenceSearch(ReferenceReading(best.mm_per_px, best.sd, best.corners_px + region.origin_px, best.tilt_deg), "found")
+    return ReferenceSearch(
+        ReferenceReading(best.mm_per_px, best.sd, best.corners_px + region.origin_px, best.tilt_deg), "found"
+    )
 
 
 def _inside(a, b):
     ca, cb = a.corners_px, b.corners_px
-    area = lambda c: abs(np.cross(c[2]-c[0], c[3]-c[1]))/2 if False else abs((c[2]-c[0])[0]*(c[3]-c[1])[1]-(c[2]-c[0])[1]*(c[3]-c[1])[0])/2
+    area = lambda c: (
+        abs(np.cross(c[2] - c[0], c[3] - c[1])) / 2
+        if False
+        else abs((c[2] - c[0])[0] * (c[3] - c[1])[1] - (c[2] - c[0])[1] * (c[3] - c[1])[0]) / 2
+    )
     if area(cb) <= area(ca) * 1.01:
         return False
-    L = np.hypot(*(cb[1]-cb[0]))
-    poly = cb.astype(np.float32).reshape(-1,1,2)
+    L = np.hypot(*(cb[1] - cb[0]))
+    poly = cb.astype(np.float32).reshape(-1, 1, 2)
     return all(cv2.pointPolygonTest(poly, (float(x), float(y)), True) > -0.02 * L for x, y in ca)
 
 
 def _check(sample, corners, seen, corner_sd, origin, size_mm, camera):
     c = corners + origin
+    why = []
+    r = corner_roundness(sample, corners, size_mm, ID1_CORNER_RADIUS_MM)
+    if seen.min() < LEAST_SEEN:
+        why.append("seen")
+    if np.sort(r)[1] < 0 or r.mean() < 0.2:
+        why.append("round")
+    if why:
+        return _Found(corners, seen, corner_sd, 0, 0, 0, 0.0, r, 0, why)
     try:
         s = scale_of_rectangle(c, size_mm, camera)
     except ValueError:
         return None
-    L = np.sqrt(np.hypot(*(c[1]-c[0])) * np.hypot(*(c[2]-c[1])))
-    misfit = rectangle_misfit_px(c, size_mm, camera)
-    r = corner_roundness(sample, corners, size_mm, ID1_CORNER_RADIUS_MM)
-    why = []
-    if seen.min() < LEAST_SEEN: why.append('seen')
-    if s.tilt_deg > MAX_TILT_DEG: why.append('tilt')
-    if misfit > np.hypot(MISFIT_FRACTION * L, MISFIT_SDS * corner_sd): why.append('misfit')
-    if np.sort(r)[1] < 0 or r.mean()<.2: why.append('round')
+    L = np.sqrt(np.hypot(*(c[1] - c[0])) * np.hypot(*(c[2] - c[1])))
+    misfit = s.misfit_px
+    if s.tilt_deg > MAX_TILT_DEG:
+        why.append("tilt")
+    if misfit > np.hypot(MISFIT_FRACTION * L, MISFIT_SDS * corner_sd):
+        why.append("misfit")
     sd = scale_sd(c, corner_sd, size_mm, camera) if not why else 0
-    return _Found(corners, seen, corner_sd, sd, s.mm_per_px, s.tilt_deg, 0.0 if why else seen.mean() + r.mean() / 2, r, misfit / L, why)
+    return _Found(
+        corners,
+        seen,
+        corner_sd,
+        sd,
+        s.mm_per_px,
+        s.tilt_deg,
+        0.0 if why else seen.mean() + r.mean() / 2,
+        r,
+        misfit / L,
+        why,
+    )
 
 
 def _segments(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
     detector = cv2.createLineSegmentDetector(cv2.LSD_REFINE_STD, 0.8)
     found = [detector.detect(np.ascontiguousarray(pixels[..., channel]))[0] for channel in (0, 2)]
-    return np.concatenate([np.empty((0, 4)), *(one.reshape(-1, 4).astype(np.float64) for one in found if one is not None)])
+    return np.concatenate(
+        [np.empty((0, 4)), *(one.reshape(-1, 4).astype(np.float64) for one in found if one is not None)]
+    )
 
 
 def _sampler(pixels: NDArray[np.uint8]) -> Sampler:
