@@ -126,7 +126,9 @@ def measure_face(
         "confidence": round(found.confidence, _CONFIDENCE_DECIMALS),
         "pose": _pose_json(face.turned),
         "scale": _scale_json(scale),
-        "quality": _quality(face, [reason for one in measurements.values() for reason in one["reasons"]]),
+        "quality": _quality(
+            face, facts.edge_slope, [reason for one in measurements.values() for reason in one["reasons"]]
+        ),
         "measurements": measurements,
     }
     if with_landmarks:
@@ -182,7 +184,7 @@ def _facts(face: _Face, scale: Scale | None, scale_reasons: tuple[str, ...]) -> 
         sunglasses=occlusion.eyewear.sunglasses,
         edge_slope=edge_slope(face.photo.pixels, face.in_pixels),
         outer_eye_distance_px=outer_eye_distance_px(face.landmarks),
-        outside=points_outside(face.landmarks[:, :2].tolist(), face.photo.width_px, face.photo.height_px),
+        outside=points_outside(face.landmarks[:, :2], face.photo.width_px, face.photo.height_px),
     )
 
 
@@ -213,9 +215,15 @@ def _px(definition: MeasurementDefinition, landmarks: NDArray[np.float64]) -> fl
     return round(distance_px(landmarks, first, second), _COORDINATE_DECIMALS)
 
 
-def _quality(face: _Face, reasons: list[str]) -> dict[str, Any]:
+def _quality(face: _Face, slope: float, reasons: list[str]) -> dict[str, Any]:
     irises_px = [distance_px(face.landmarks, *ring) for ring in _IRIS_RINGS]
-    facts = FullFacts(face.turned.yaw_deg, face.turned.pitch_deg, outer_eye_distance_px(face.landmarks), min(irises_px))
+    facts = FullFacts(
+        face.turned.yaw_deg,
+        face.turned.pitch_deg,
+        outer_eye_distance_px(face.landmarks),
+        min(irises_px),
+        edge_slope=slope,
+    )
     components = assess(face.photo.pixels, face.in_pixels, facts, face.expression, face.occlusion)
     hints = retake_hints(reasons, components)
     return {

@@ -100,7 +100,7 @@ def importers_of(vendor: str) -> set[str]:
 @pytest.mark.parametrize(
     ("vendor", "doors"),
     [
-        ("redis", {"shared/jobs/redis_store.py"}),
+        ("redis", {"shared/jobs/redis_store.py", "shared/deliveries/redis_store.py"}),
         ("boto3", {"shared/storage/s3.py"}),
         ("botocore", {"shared/storage/s3.py"}),
         ("celery", {"shared/queue.py", "worker/celery_app.py"}),

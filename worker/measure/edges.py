@@ -1,4 +1,4 @@
-"""The sides of a rectangle to a fraction of a px: profiles across each side, a robust line through their steepest points.
+"""The sides of a rectangle to a fraction of a px: profiles across each, a robust line through their steepest points.
 
 Pure numpy, and all candidates at once. What reads the picture between its px is handed in, so that the module knows no
 vendor.
@@ -43,27 +43,27 @@ _LEAST_SINE: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FittedRectangles:
-    """Four straight sides of each of n rectangles, as the picture shows them.
+class FittedRectangle:
+    """Four straight sides as the picture shows them.
 
     Attributes
     ----------
-    corners_px : ndarray of float64, shape (n, 4, 2)
+    corners_px : ndarray of float64, shape (4, 2)
         Where neighbouring sides meet, rounded corners or not [px].
-    seen : ndarray of float64, shape (n, 4)
+    seen : ndarray of float64, shape (4,)
         Share of each side's straight part where an edge lies on the line, 0 to 1.
-    corner_sd_px : ndarray of float64, shape (n,)
+    corner_sd_px : float
         Of each coordinate of each corner [px].
     """
 
     corners_px: NDArray[np.float64]
     seen: NDArray[np.float64]
-    corner_sd_px: NDArray[np.float64]
+    corner_sd_px: float
 
 
 def fit_rectangles(
     sample: Sampler, corners_px: NDArray[np.float64], corner_fraction: float, reach_px: float
-) -> FittedRectangles:
+) -> list[FittedRectangle]:
     """Fit a line to each side of rectangles that are known roughly.
 
     Parameters
@@ -79,8 +79,8 @@ def fit_rectangles(
 
     Returns
     -------
-    FittedRectangles
-        As many or fewer: those whose sides no longer make a quadrilateral are left out.
+    list of FittedRectangle
+        In the order given; those whose sides no longer make a quadrilateral are left out.
     """
     seen, corner_sd_px = np.zeros(corners_px.shape[:2]), np.zeros(len(corners_px))
     for reach in (reach_px, _NEAR_PX):
@@ -89,7 +89,7 @@ def fit_rectangles(
         points, directions, seen, corner_sd_px = _fit_sides(sample, corners_px, corner_fraction, reach)
         corners_px, meet = _intersect(points, directions)
         corners_px, seen, corner_sd_px = corners_px[meet], seen[meet], corner_sd_px[meet]
-    return FittedRectangles(corners_px, seen, corner_sd_px)
+    return [FittedRectangle(*one) for one in zip(corners_px, seen, corner_sd_px.tolist(), strict=True)]
 
 
 def _fit_sides(
@@ -97,7 +97,7 @@ def _fit_sides(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Fit all sides: a point on each and its direction (n, 4, 2), the share seen (n, 4), the corners' sd (n,)."""
     along = np.roll(corners, -1, axis=1) - corners
-    lengths = np.hypot(along[..., 0], along[..., 1])
+    lengths = np.maximum(np.hypot(along[..., 0], along[..., 1]), 1)
     directions = along / lengths[..., np.newaxis]
     normals = np.stack([-directions[..., 1], directions[..., 0]], axis=-1)
     cut = corner_fraction * lengths.max(axis=1, keepdims=True)
@@ -185,7 +185,7 @@ def _intersect(
     offsets = (normals * points).sum(axis=-1)
     before, offsets_before = np.roll(normals, 1, axis=1), np.roll(offsets, 1, axis=1)
     sine = before[..., 0] * normals[..., 1] - before[..., 1] * normals[..., 0]
-    meet = (np.abs(sine) > _LEAST_SINE).all(axis=1)
+    meet = np.all(np.abs(sine) > _LEAST_SINE, axis=1)
     sine = np.where(meet[:, np.newaxis], sine, 1)
     x = (normals[..., 1] * offsets_before - before[..., 1] * offsets) / sine
     y = (before[..., 0] * offsets - normals[..., 0] * offsets_before) / sine

@@ -16,8 +16,10 @@ import numpy as np
 
 from worker.measure.glasses import Eyewear, find_eyewear
 from worker.measure.patches import (
+    AROUND_MOUTH,
     BLUE_GREEN,
     LIGHT,
+    LIPS,
     RED_GREEN,
     FacePatches,
     Skin,
@@ -62,13 +64,11 @@ _CHIN: Final = (
     335,
 )
 _CHIN_SIDES: Final = (204, 424, 211, 431, 170, 395)
-_AROUND_MOUTH: Final = (164, 167, 393, 165, 391, 92, 322, 57, 287, 43, 273, 106, 335, 18, 83, 313, 182, 406)
-_LIPS: Final = (0, 37, 267, 17, 84, 314, 72, 302, 85, 315, 86, 316, 11, 16, 181, 405, 39, 269, 73, 303, 180, 404)
 _NOSE: Final = (4, 5, 51, 281, 45, 275, 134, 363, 220, 440, 131, 360, 115, 344, 1, 44, 274)
 _FOREHEAD: Final = (151, 108, 337, 69, 299, 104, 333, 10, 109, 338, 67, 297, 103, 332, 68, 298, 54, 284)
 _HAIR_ON_FOREHEAD: Final = 0.35
-"""Share of the forehead's points that are not skin from which on it counts as covered: the uppermost lie in the hair of
-many people (London's fit half: up to 0.25 of all on bare foreheads, 0.56 and more under caps and full fringes)."""
+"""Share of the forehead's points that are not skin from which on it counts as covered: the uppermost lie in many
+people's hair. London's fit half, bare: 0.11 at most; a full fringe 0.8."""
 _NOSTRILS: Final = (79, 309, 238, 458, 20, 250, 60, 290, 237, 457, 241, 461)
 _BELOW_AND_ABOVE_NOSTRILS: Final = (1, 4, 44, 274, 164, 167, 393)
 _UPPER_LIP_MIDDLES: Final = (11, 72, 302, 73, 303)
@@ -76,8 +76,8 @@ _LOWER_LIP_MIDDLES: Final = (16, 85, 315, 180, 404)
 
 _SKIN_RED_GREEN: Final = 0.15
 _SKIN_BLUE_GREEN: Final = 0.18
-"""Axes of the ellipse that one person's skin stays in, forehead to chin (patches' logarithmic colour). London, fit
-half: 99 % of the patches around the mouth lie inside."""
+"""Axes of the ellipse that one person's skin stays in, forehead to chin (logarithmic colour of patches). London, fit
+half: every patch around a bare mouth lies inside."""
 _REDDEST_NOSE: Final = 2 * _SKIN_RED_GREEN
 """Noses redden by cold, sun and age as the rest of the face does not."""
 _SKIN_DARKEST: Final = -0.70
@@ -95,11 +95,14 @@ _LIP_LINE_DEPTH: Final = 0.15
 _GREY: Final = 0.015
 """Spread of the colours over a face below which the photo has no colour; nostrils then stand in for the lips'."""
 _MOUTH_SEEN: Final = 3.0
-"""Sum of the three, in those units, of the least distinct bare mouth of London's fit half."""
+"""Sum of the three, in those units, at which a mouth is surely seen. London's fit half, bare: 14 of 16 over 4.5, the
+least distinct 2.4. Half way to the next, at 2, it is decided."""
 _MOUTH_UNSEEN: Final = 1.0
-"""The same of plain cloth, folds included, on nine of ten masks."""
+"""The same at which it is surely not: plain cloth, folds included, has 0.8 on nine of ten masks and 1.2 at most, a
+hand 1.7 at most."""
 _NOSTRIL_DEPTH: Final = 0.20
-"""Nostrils are darker than the tip of the nose by 0.37 at least (fit half); cloth stays below 0.1."""
+"""Nostrils are darker than the tip of the nose by 0.37 at least in London; behind cloth they stay below 0.1, in folds
+of scarves below 0.3."""
 
 _LINE_PLACES: Final = np.linspace(-0.25, 1.25, 13)
 _LINE_RADIUS: Final = 0.006
@@ -151,7 +154,7 @@ def find_occlusion(pixels: NDArray[np.uint8], landmarks: NDArray[np.float64]) ->
     patches = sample_face(pixels, landmarks)
     skin = find_skin(patches)
     structure = _mouth_structure(pixels, landmarks, patches)
-    around = _foreign_share(patches, _AROUND_MOUTH, skin)
+    around = _foreign_share(patches, AROUND_MOUTH, skin)
     unseen = float(np.clip((_MOUTH_SEEN - structure) / (_MOUTH_SEEN - _MOUTH_UNSEEN), 0, 1))
     mouth = unseen if _lips_show(patches, skin) else max(unseen, around)
     nose = _foreign_share(patches, _NOSE, skin, _REDDEST_NOSE)
@@ -177,15 +180,15 @@ def _foreign_share(patches: FacePatches, points: Sequence[int], skin: Skin, redd
 
 def _lips_show(patches: FacePatches, skin: Skin) -> bool:
     """Whether there are lips in what is not skin: the mouth in a beard."""
-    off = patches.off_skin(_LIPS, skin)
+    off = patches.off_skin(LIPS, skin)
     like_lips = ((off >= _LIP_RANGE[:, 0]) & (off <= _LIP_RANGE[:, 1])).all(axis=1).mean()
-    step = median_colour(off) - median_colour(patches.off_skin(_AROUND_MOUTH, skin))
+    step = median_colour(off) - median_colour(patches.off_skin(AROUND_MOUTH, skin))
     return bool(like_lips > 1 / 2 and np.hypot(step[RED_GREEN], step[BLUE_GREEN]) > _LIPS_DIFFER)
 
 
 def _mouth_structure(pixels: NDArray[np.uint8], landmarks: NDArray[np.float64], patches: FacePatches) -> float:
     """Add up what tells a mouth from cloth: the colour of the lips, their light, and the line between them."""
-    lips, around = (median_colour(patches.colours[list(points)]) for points in (_LIPS, _AROUND_MOUTH))
+    lips, around = (median_colour(patches.colours[list(points)]) for points in (LIPS, AROUND_MOUTH))
     step = lips - around
     upper, lower = landmarks[list(_UPPER_LIP_MIDDLES), :2], landmarks[list(_LOWER_LIP_MIDDLES), :2]
     places = upper[:, np.newaxis] + _LINE_PLACES[:, np.newaxis] * (lower - upper)[:, np.newaxis]

@@ -34,9 +34,9 @@ _EYES: Final = (468, 473, 469, 471, 474, 476, 33, 133, 362, 263, 159, 145, 386, 
 _EYE_RADIUS: Final = 0.008
 EYES_UNSEEN: Final = 0.15
 """Standard deviation of the log light over iris, white and lids below which there is no eye to be seen. London, fit
-half: 0.36 at least in bare eyes; behind dark lenses 0.10 at most."""
+half: 0.35 at least in bare eyes; behind dark or tinted lenses 0.06 at most, but up to 0.30 in mirrored ones."""
 _EYE_CONTRAST: Final = (0.35, 0.55)
-"""The same of bare eyes in an ordinary photo (fit half: 0.36 to 0.53)."""
+"""The same of bare eyes in an ordinary photo (fit half: 0.35 to 0.50)."""
 _GAIN_LIMITS: Final = (0.6, 1.6)
 """What flat or harsh processing (gamma 0.6 to 1.6) does to a photo; beyond that it is not the photo but the eyes."""
 
@@ -46,6 +46,8 @@ _UNDER_LEFT_EYE: Final = (448, 449, 450, 451, 348, 349, 347)
 _FOREHEAD: Final = (151, 108, 337, 69, 299, 104, 333)
 _RIGHT_CHEEK: Final = (50, 36, 101, 205, 187)
 _LEFT_CHEEK: Final = (280, 266, 330, 425, 411)
+AROUND_MOUTH: Final = (164, 167, 393, 165, 391, 92, 322, 57, 287, 43, 273, 106, 335, 18, 83, 313, 182, 406)
+LIPS: Final = (0, 37, 267, 17, 84, 314, 72, 302, 85, 315, 86, 316, 11, 16, 181, 405, 39, 269, 73, 303, 180, 404)
 _SKIN_GROUPS: Final = (
     _BETWEEN_BROWS,
     _UNDER_RIGHT_EYE,
@@ -53,13 +55,19 @@ _SKIN_GROUPS: Final = (
     _FOREHEAD,
     _RIGHT_CHEEK,
     _LEFT_CHEEK,
+    AROUND_MOUTH,
 )
 """Where skin may show, the least often covered first."""
 _AROUND_EYES: Final = (1, 2)
 """Those of the groups that lie behind the lenses of sunglasses."""
+_MOUTH_GROUP: Final = 6
+"""The one that counts only where lips stand out from it: cloth has none."""
+_LIPS_STAND_OUT: Final = 0.10
+"""How much redder and bluer lips then are, both steps added; half of what is usual in London's fit half."""
+_PLAIN: Final = 0.04
+"""Typical deviation of colours within the group; twice that of skin, a quarter of that of patterned cloth."""
 _SAME_SKIN: Final = np.array([0.12, 0.14, 0.6])
-"""How far two groups on one face may be apart. London, fit half: 0.06, 0.10 and 0.45 at most between any two bare
-ones."""
+"""How far two groups on one face may be apart. London, fit half: 0.09, 0.13 and 0.47 at most between any two."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -195,7 +203,7 @@ def median_colour(colours: NDArray[np.float64]) -> NDArray[np.float64]:
 def find_skin(patches: FacePatches) -> Skin:
     """Find the colour of the skin: that of the place most other places agree with.
 
-    A mask leaves the brows and the eyes bare, sunglasses the forehead and the cheeks, a fringe all below: some places
+    A mask leaves the brows and the eyes bare, sunglasses the cheeks and the mouth, a fringe all below: some places
     agree in every case, and cloth does not agree with skin.
 
     Parameters
@@ -209,13 +217,20 @@ def find_skin(patches: FacePatches) -> Skin:
     medians = np.array([median_colour(patches.colours[list(group)]) for group in _SKIN_GROUPS])
     apart = np.abs(medians[:, np.newaxis] - medians) / _SAME_SKIN
     agree = (apart < 1).all(axis=2)
-    if not patches.eyes_seen:
-        agree[list(_AROUND_EYES)] = False
-        agree[:, list(_AROUND_EYES)] = False
+    silent = [*(() if patches.eyes_seen else _AROUND_EYES), *(() if _lips_stand_out(patches) else (_MOUTH_GROUP,))]
+    agree[silent] = False
+    agree[:, silent] = False
     best = int(np.argmax(agree.sum(axis=1)))  # the first of equals: the one covered least often
     friends = np.flatnonzero(agree[best])
     colour = median_colour(patches.colours[[point for friend in friends for point in _SKIN_GROUPS[friend]]])
     return Skin(colour, _light_slope(patches, medians, agree[best]))
+
+
+def _lips_stand_out(patches: FacePatches) -> bool:
+    around, lips = (patches.colours[list(points), :LIGHT] for points in (AROUND_MOUTH, LIPS))
+    middle = median_colour(around)
+    plain = median_colour(np.abs(around - middle)).max() < _PLAIN
+    return bool(plain and (median_colour(lips) - middle).sum() > _LIPS_STAND_OUT)
 
 
 def _light_slope(patches: FacePatches, medians: NDArray[np.float64], bare: NDArray[np.bool_]) -> float:

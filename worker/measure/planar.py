@@ -23,9 +23,7 @@ if TYPE_CHECKING:
     from worker.measure.camera import Camera
 
 _CORNERS: Final = 4
-_STEP_PX: Final = 0.01
-"""For derivatives by central differences: far above rounding, far below any curvature."""
-_FOCALS: Final = 5
+_FOCALS: Final = 9
 _FOCAL_SDS: Final = 1.5
 """How many focal lengths are tried for the view that fits, and how many standard deviations around the one believed."""
 _SMALLEST_FOCAL: Final = 0.4
@@ -80,7 +78,7 @@ def scale_of_rectangle(corners_px: NDArray[np.float64], size_mm: tuple[float, fl
         If the corners are not the corners of a convex quadrilateral before the camera, or a side is not positive.
     """
     reach = _FOCAL_SDS * camera.focal_sd_px / camera.focal_px
-    factors = np.linspace(max(1 - reach, _SMALLEST_FOCAL), 1 + reach, _FOCALS)
+    factors = np.geomspace(max(1 - reach, _SMALLEST_FOCAL), 1 + reach, _FOCALS if reach else 1)
     fits = [_fit_of_view(corners_px, size_mm, factor * camera.focal_px, camera.centre_px) for factor in factors]
     misfit_px, tilt_deg = min(fits)
     return PlanarScale(_mm_per_px(corners_px, size_mm, camera.focal_px, camera.centre_px), tilt_deg, misfit_px)
@@ -89,7 +87,7 @@ def scale_of_rectangle(corners_px: NDArray[np.float64], size_mm: tuple[float, fl
 def scale_sd(
     corners_px: NDArray[np.float64], corner_sd_px: float, size_mm: tuple[float, float], camera: Camera
 ) -> float:
-    """Tell the standard deviation of that scale, to first order.
+    """Tell the standard deviation of that scale.
 
     Parameters
     ----------
@@ -112,17 +110,15 @@ def scale_sd(
     ValueError
         As for `scale_of_rectangle`.
     """
-    focal_px, centre_px = camera.focal_px, camera.centre_px
-    variance = 0.0
-    for step in _STEP_PX * np.eye(2 * _CORNERS).reshape(-1, _CORNERS, 2):
-        more, less = (_mm_per_px(corners_px + sign * step, size_mm, focal_px, centre_px) for sign in (1, -1))
-        variance += ((more - less) / (2 * _STEP_PX) * corner_sd_px) ** 2
-    nearest_px = max(focal_px - camera.focal_sd_px, _SMALLEST_FOCAL * focal_px)
-    middle, *others = (
-        _mm_per_px(corners_px, size_mm, each_px, centre_px)
-        for each_px in (focal_px, nearest_px, focal_px + camera.focal_sd_px)
-    )
-    return float(np.sqrt(variance + np.mean([(other - middle) ** 2 for other in others])))
+    focal_px, nearest_px = camera.focal_px, _SMALLEST_FOCAL * camera.focal_px
+    steps = corner_sd_px * np.eye(2 * _CORNERS).reshape(-1, _CORNERS, 2)
+    moved = [corners_px + sign * step for step in steps for sign in (1, -1)]
+    others_px = (max(focal_px - camera.focal_sd_px, nearest_px), focal_px + camera.focal_sd_px)
+    # A whole standard deviation each way, and not a derivative: where no side is foreshortened the scale has a kink.
+    tries = [_mm_per_px(corners, size_mm, focal_px, camera.centre_px) for corners in moved]
+    tries += [_mm_per_px(corners_px, size_mm, other_px, camera.centre_px) for other_px in others_px]
+    offs = np.array(tries) - _mm_per_px(corners_px, size_mm, focal_px, camera.centre_px)
+    return float(np.sqrt((offs**2).sum() / 2))
 
 
 def rectangle_corners_mm(size_mm: tuple[float, float]) -> NDArray[np.float64]:
@@ -195,7 +191,7 @@ def _rotation_onto_axis(direction: NDArray[np.float64]) -> NDArray[np.float64]:
     """Give the smallest rotation (3, 3) that takes a unit vector with positive z to (0, 0, 1); Rodrigues' formula."""
     x, y, z = direction
     cross = np.array([(0, 0, -x), (0, 0, -y), (x, y, 0)])
-    return np.eye(3) + cross + cross @ cross / (1 + z)
+    return np.asarray(np.eye(3) + cross + cross @ cross / (1 + z), dtype=np.float64)
 
 
 def _mm_per_px(

@@ -55,15 +55,15 @@ class _Ramp(NamedTuple):
 
 
 _SHARPNESS: Final = _Ramp(0.20, 0.38)
-"""Slope of the steepest edges around the eyes (see `edge_slope`). London as it is: 0.38 to 0.5; blurred beyond
-recognition of lashes: 0.25."""
+"""Slope of the steepest edges around the eyes (see `edge_slope`). London as it is: 0.37 to 0.5. At 0.2 the points begin
+to move, and measurements are called `blurred`."""
 _BRIGHTEST: Final = _Ramp(20, 80)
-"""Luma of the brightest twentieth of the face: it holds the whites of the eyes and a shine, so that dark skin in good
-light is not taken for bad light (London: 104 at least)."""
+"""Luma of the brightest twentieth of the face: whites of the eyes and a shine, so that dark skin in good light is not
+taken for bad light (London: 85 at least)."""
 _CLIPPED: Final = _Ramp(0.25, 0.02)
 """Share of the face that is pure white or black."""
 _SPREAD: Final = _Ramp(10, 55)
-"""Luma between the darkest and the brightest twentieth of the face (London: 77 at least)."""
+"""Luma between the darkest and the brightest twentieth of the face (London: 55 at least, in the darkest skins)."""
 _FACE_SIZE: Final = _Ramp(30, 200)
 """Between the outer eye corners [px of the full photo]: the mesh sees a face at about 60 px whatever the photo has, and
 below half of that it guesses; the iris gains up to 200."""

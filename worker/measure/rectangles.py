@@ -259,7 +259,7 @@ def _drawn(
         last = lines.drawn.shape[1] - 1
         low = np.clip(np.rint(a).astype(int) + lines.reach_px, 0, last)
         high = np.clip(np.rint(b).astype(int) + lines.reach_px, 0, last)
-        return (lines.drawn[sides, high] - lines.drawn[sides, low]).astype(np.float64)
+        return np.asarray(lines.drawn[sides, high] - lines.drawn[sides, low], dtype=np.float64)
 
     drawn = total(begin + cut, end - cut) / np.maximum(length - 2 * cut, 1)
     beyond = _OVERRUN * length

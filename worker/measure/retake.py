@@ -45,7 +45,8 @@ def retake_hints(reasons: Iterable[str], components: Mapping[str, int | None] | 
         One for each problem, the most important first; empty when nothing is amiss.
     """
     problems = set(reasons)
-    if components and (components.get("exposure") or 100) < _POOR_EXPOSURE:
+    exposure = components.get("exposure") if components else None
+    if exposure is not None and exposure < _POOR_EXPOSURE:
         problems.add("exposure")
     if "mouth_covered" in problems:
         problems.discard("chin_covered")  # one thing covers both, and one sentence says so
