@@ -117,6 +117,9 @@ class JobOptions(Schema):
         if self.max_mm_sd is not None and not self.require:
             message = "max_mm_sd says how sure the measurements named in `require` must be; name them"
             raise ValueError(message)
+        if "known_pd_kind" in self.model_fields_set and self.known_pd_mm is None:
+            message = "known_pd_kind says how the distance in `known_pd_mm` was measured; give it"
+            raise ValueError(message)
         if self.reference_object_placement is not None and self.reference_object is None:
             message = "reference_object_placement says where the object named in `reference_object` is held; name it"
             raise ValueError(message)

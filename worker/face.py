@@ -14,6 +14,7 @@ from worker.measure.depth import depth_behind_eyes_px
 from worker.measure.expression import Expression, read_expression
 from worker.measure.geometry import bounding_box, distance_px, outer_eye_distance_px
 from worker.measure.iris import iris_ruler
+from worker.measure.landmarks import LEFT_EYE_INNER, LEFT_EYE_OUTER, RIGHT_EYE_INNER, RIGHT_EYE_OUTER
 from worker.measure.limbus import limbus_diameters_px
 from worker.measure.metric import measure_mm, place_in_space
 from worker.measure.occlusion import COVERED, Occlusion, find_occlusion
@@ -40,6 +41,9 @@ _LENGTH_DECIMALS: Final = 2
 _SCALE_DECIMALS: Final = 6
 _CONFIDENCE_DECIMALS: Final = 4
 _IRIS_RINGS: Final = ((469, 471), (474, 476))
+_PUPILS: Final = frozenset((468, 473))
+EYES: Final = frozenset((RIGHT_EYE_OUTER, RIGHT_EYE_INNER, LEFT_EYE_INNER, LEFT_EYE_OUTER, *range(468, 478)))
+"""Corners of the eyes, pupils and rings: what every ruler in the eyes is read from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,7 @@ class _Face:
     turned: Pose
     expression: Expression
     occlusion: Occlusion
+    outside: frozenset[int]
 
 
 def measure_face(
@@ -116,6 +121,7 @@ def measure_face(
         towards_camera(pose, landmarks, camera),
         read_expression(landmarks),
         find_occlusion(photo.pixels, found.landmarks),
+        points_outside(landmarks[:, :2], photo.width_px, photo.height_px),
     )
     scale, scale_reasons = _scale(face, known)
     facts = _facts(face, scale, scale_reasons)
@@ -139,26 +145,35 @@ def measure_face(
 
 def _scale(face: _Face, known: KnownRulers) -> tuple[Scale | None, tuple[str, ...]]:
     """Gather every ruler there is and choose; the reasons tell why there is none."""
-    eyes_hidden = face.occlusion.eyewear.sunglasses
+    hidden = _eyes_hidden(face)
     facts = RulerFacts(
         face.landmarks,
         depth_behind_eyes_px(face.landmarks, face.camera),
         face.camera,
         face.turned.yaw_deg,
-        eyes_closed=not face.expression.eyes_open and not eyes_hidden,
+        eyes_closed=not face.expression.eyes_open and not hidden,
         glasses=face.occlusion.eyewear.glasses >= COVERED,
     )
     rulers: list[Ruler | Refusal] = []
     if known.reference is not None:
         rulers.append(reference_ruler(facts, known.reference.mm_per_px, known.reference.sd, known.placement))
     if known.pd_mm is not None:
-        rulers.append(known_pd_ruler(facts, known.pd_mm, known.pd_kind))
-    if eyes_hidden:
-        rulers.append(Refusal("iris", ("glasses",)))
+        ruler = Refusal("known_pd", hidden) if hidden else known_pd_ruler(facts, known.pd_mm, known.pd_kind)
+        rulers.append(ruler)
+    if hidden:
+        rulers.append(Refusal("iris", hidden))
     else:
         right_px, left_px = limbus_diameters_px(face.photo.pixels, face.in_pixels)
         rulers.append(iris_ruler(facts, (_in_full(right_px, face.photo), _in_full(left_px, face.photo))))
     return choose_scale(rulers, face.camera)
+
+
+def _eyes_hidden(face: _Face) -> tuple[str, ...]:
+    """Tell why the eyes cannot be read; the mesh invents pupils behind dark lenses and beyond the edge of the photo."""
+    return (
+        *(("cropped",) if face.outside.intersection(EYES) else ()),
+        *(("glasses",) if face.occlusion.eyewear.sunglasses else ()),
+    )
 
 
 def _in_full(length_px: float | None, photo: Photo) -> float | None:
@@ -184,7 +199,7 @@ def _facts(face: _Face, scale: Scale | None, scale_reasons: tuple[str, ...]) -> 
         sunglasses=occlusion.eyewear.sunglasses,
         edge_slope=edge_slope(face.photo.pixels, face.in_pixels),
         outer_eye_distance_px=outer_eye_distance_px(face.landmarks),
-        outside=points_outside(face.landmarks[:, :2], face.photo.width_px, face.photo.height_px),
+        outside=face.outside,
     )
 
 
@@ -195,7 +210,7 @@ def _measurements(face: _Face, scale: Scale | None, facts: FaceFacts) -> dict[st
         status, reasons = judge(definition, facts)
         mm = mm_sd = None
         if space is not None and status is not MeasurementStatus.NOT_MEASURABLE:
-            length = measure_mm(definition, space)
+            length = measure_mm(definition, space, given=_is_given(definition, scale))
             mm, mm_sd = round(length.mm, _LENGTH_DECIMALS), round(length.sd_mm, _LENGTH_DECIMALS)
         measured[definition.key] = {
             "px": _px(definition, face.landmarks),
@@ -205,6 +220,10 @@ def _measurements(face: _Face, scale: Scale | None, facts: FaceFacts) -> dict[st
             "reasons": reasons,
         }
     return measured
+
+
+def _is_given(definition: MeasurementDefinition, scale: Scale | None) -> bool:
+    return scale is not None and scale.source == "known_pd" and frozenset(definition.landmarks) == _PUPILS
 
 
 def _px(definition: MeasurementDefinition, landmarks: NDArray[np.float64]) -> float | None:
@@ -225,6 +244,8 @@ def _quality(face: _Face, slope: float, reasons: list[str]) -> dict[str, Any]:
         edge_slope=slope,
     )
     components = assess(face.photo.pixels, face.in_pixels, facts, face.expression, face.occlusion)
+    if face.outside.intersection(EYES):
+        components |= {"eyes_open": None, "iris_size": None}
     hints = retake_hints(reasons, components)
     return {
         "score": overall(components),

@@ -20,9 +20,10 @@ from worker.face import KnownRulers, measure_face
 from worker.measure.camera import Camera, camera_of_photo
 from worker.measure.geometry import outer_eye_distance_px
 from worker.measure.requirements import unmet_requirements
+from worker.measure.retake import retake_hints
 from worker.vision.decode import REDUCTIONS, DecodeLimits, Photo, decode_photo
 from worker.vision.face_mesh import ENGINE, engine_version
-from worker.vision.faces import MeshFace
+from worker.vision.faces import MeshFace, largest_first
 from worker.vision.mesh_check import too_small
 from worker.vision.reference_object import find_reference
 
@@ -152,7 +153,8 @@ def _find_faces(
         with timings.stage("decode"):
             photo = decode_photo(data, limits, reduction=finer, mirrored=options.mirrored)
         with timings.stage("mesh"):
-            faces = finder.refine(photo.pixels, faces, coarse.reduction / photo.reduction)
+            refined = finder.refine(photo.pixels, faces, coarse.reduction / photo.reduction)
+            faces = sorted(refined, key=largest_first)
     if not faces:
         message = "No face was found in the photo."
         raise NoFace(message)
@@ -211,5 +213,7 @@ def _of_pixels(camera: Camera, photo: Photo) -> Camera:
 def _check_requirements(face: dict[str, Any], options: JobOptions) -> None:
     unmet = unmet_requirements(face["measurements"], options.require, options.max_mm_sd)
     if unmet:
-        hints = tuple((hint["code"], hint["message"]) for hint in face["quality"]["retake"])
+        reasons = [reason for key in options.require for reason in face["measurements"][key]["reasons"]]
+        # Well taken, and still not sure enough: a better ruler is all that helps.
+        hints = tuple((hint.code, hint.message) for hint in retake_hints(reasons or ["scale_uncertain"]))
         raise RequirementNotMet(f"What was required did not come out: {'; '.join(unmet)}.", hints)

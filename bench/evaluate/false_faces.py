@@ -16,8 +16,6 @@ from tests.textures import textures
 FOLDER: Final = "no_face"
 TEXTURES: Final = 200
 SEED: Final = 5
-NO_FACE: Final = "no_face"
-"""The code of the refusal that is right here."""
 TOO_SMALL: Final = "face_too_small"
 """Also counts as a face that was seen."""
 

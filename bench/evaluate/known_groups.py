@@ -60,10 +60,6 @@ def _mm(photos: list[MeasuredPhoto], key: str, column: str, sex: str) -> list[fl
     return [mm for mm in values if mm is not None]
 
 
-def _cells(summaries: list[Summary]) -> list[str]:
-    return [*map(_with_n, summaries), _difference(summaries)]
-
-
 def _with_n(summary: Summary) -> str:
     return f"{plus_minus(summary, 1)} ({summary.n})"
 

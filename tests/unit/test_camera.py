@@ -19,6 +19,12 @@ def test_the_focal_length_of_a_phone_is_that_of_its_diagonal() -> None:
     assert camera.source == "exif"
 
 
+def test_a_camera_that_crops_may_keep_the_tag_of_the_whole_sensor() -> None:
+    for size in ((3024, 3024), (1920, 1080)):
+        camera = camera_of_photo(*size, 26)
+        assert camera.focal_sd_px == pytest.approx(0.15 * camera.focal_px)
+
+
 def test_a_full_frame_of_36_by_24_mm_has_its_own_focal_length() -> None:
     camera = camera_of_photo(3600, 2400, 50)
     assert camera.focal_px == pytest.approx(5000, rel=2e-4)  # 100 px are one millimetre of film

@@ -13,6 +13,10 @@ EXIF_SD_FRACTION: Final = 0.05
 """One standard deviation of a focal length from EXIF. The tag is a whole number of millimetres (2 % at 26 mm); some
 makers compare the long sides and not the diagonals, which differ by 4 % on a 4:3 sensor; lenses breathe by 1 to 3 %
 when they focus on a face; and correcting the distortion crops a per cent or two."""
+EXIF_OTHER_SHAPE_SD_FRACTION: Final = 0.15
+"""The same in a frame that is neither 4:3 nor 3:2. Cameras crop those from a sensor of these shapes; some keep the tag
+of the whole sensor, whose diagonal is 9 % longer than that of its 16:9 part and 18 % longer than that of its square."""
+SENSOR_SHAPES: Final = (4 / 3, 3 / 2)
 
 ASSUMED_FOCAL_FRACTION: Final = 0.75
 """Focal length over long side where nothing is known. Uncropped photos of phones have 0.66 to 0.75."""
@@ -79,12 +83,18 @@ def camera_of_photo(width_px: int, height_px: int, focal_35mm: float | None) -> 
     if focal_35mm is not None and not (isfinite(focal_35mm) and focal_35mm >= 0):
         raise ValueError(f"a focal length is finite and not negative, not {focal_35mm}")
     centre_px = ((width_px - 1) / 2, (height_px - 1) / 2)
+    long_side_px, short_side_px = max(width_px, height_px), min(width_px, height_px)
     if focal_35mm:
         focal_px = focal_35mm * hypot(width_px, height_px) / FULL_FRAME_DIAGONAL_MM
-        return Camera(focal_px, EXIF_SD_FRACTION * focal_px, centre_px, "exif")
-    long_side_px, short_side_px = max(width_px, height_px), min(width_px, height_px)
-    if any(abs(long_side_px / short_side_px / shape - 1) <= _SAME_SHAPE for shape in FRAME_SHAPES):
+        whole = _has_shape(long_side_px / short_side_px, SENSOR_SHAPES)
+        sd_fraction = EXIF_SD_FRACTION if whole else EXIF_OTHER_SHAPE_SD_FRACTION
+        return Camera(focal_px, sd_fraction * focal_px, centre_px, "exif")
+    if _has_shape(long_side_px / short_side_px, FRAME_SHAPES):
         focal_px = ASSUMED_FOCAL_FRACTION * long_side_px
         return Camera(focal_px, ASSUMED_SD_FRACTION * focal_px, centre_px, "assumed")
     focal_px = CROPPED_FOCAL_FRACTION * long_side_px
     return Camera(focal_px, CROPPED_SD_FRACTION * focal_px, centre_px, "assumed")
+
+
+def _has_shape(shape: float, shapes: tuple[float, ...]) -> bool:
+    return any(abs(shape / one - 1) <= _SAME_SHAPE for one in shapes)

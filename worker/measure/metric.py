@@ -101,7 +101,7 @@ def place_in_space(
     return FaceInSpace(to_millimetres(landmarks, mm_per_px, camera), camera, pose, mm_per_px, mm_per_px_sd)
 
 
-def measure_mm(definition: MeasurementDefinition, face: FaceInSpace) -> Length:
+def measure_mm(definition: MeasurementDefinition, face: FaceInSpace, *, given: bool = False) -> Length:
     """Measure one definition of the registry.
 
     Parameters
@@ -110,6 +110,9 @@ def measure_mm(definition: MeasurementDefinition, face: FaceInSpace) -> Length:
         What to measure; how, says its kind.
     face : FaceInSpace
         What to measure it on.
+    given : bool
+        Whether the scale was made of this very length, a known PD: what the mesh misses the pupils by is in both and
+        cancels, and what is not known is the scale's alone.
 
     Returns
     -------
@@ -121,7 +124,10 @@ def measure_mm(definition: MeasurementDefinition, face: FaceInSpace) -> Length:
     ValueError
         If two points coincide, or a PD for far gaze is asked of eyes nearer than they can turn.
     """
-    if definition.kind is Kind.TO_MIDLINE:
+    if given:
+        mm = (_far_gaze if definition.kind is Kind.FAR_GAZE else _width)(definition, face).mm
+        length = Length(mm, scale_term_mm(mm, face.mm_per_px, face.mm_per_px_sd))
+    elif definition.kind is Kind.TO_MIDLINE:
         length = _to_midline(definition, face)
     elif definition.kind is Kind.FAR_GAZE:
         length = _far_gaze(definition, face)

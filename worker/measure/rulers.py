@@ -39,6 +39,8 @@ _GIVEN_PD_SD_MM: Final = 0.7
 """A pupillometer repeats to 0.5 mm, a ruler to 1 mm; people round to a millimetre."""
 _GAZE_SD: Final = 0.25
 """Of the convergence: not everybody looks at the lens, but nobody looks far away."""
+_LENS_SD: Final = 0.008
+"""Behind glasses of -4 dioptres a pupil that is 4 mm beside the middle of its lens is seen 0.24 mm beside its place."""
 _YAW_SD_DEG: Final = 4.0
 """Mean error of the pose; it foreshortens the line between the pupils by its own tangent."""
 PD_OK_YAW_DEG: Final = 25.0
@@ -146,7 +148,12 @@ def known_pd_ruler(face: FaceFacts, pd_mm: float, kind: KnownPdKind) -> Ruler | 
     focal_px = face.camera.focal_px
     pupils = _points_px(face, (RIGHT_PUPIL, LEFT_PUPIL))
     pupils_px = float(np.linalg.norm(pupils[1] - pupils[0])) / _MESH_OVER_TRACED_PD
-    parts = [_GIVEN_PD_SD_MM / pd_mm, _MESH_PD_SD, tan(radians(yaw_deg)) * radians(_YAW_SD_DEG)]
+    parts = [
+        _GIVEN_PD_SD_MM / pd_mm,
+        _MESH_PD_SD,
+        tan(radians(yaw_deg)) * radians(_YAW_SD_DEG),
+        _LENS_SD if face.glasses else 0.0,
+    ]
     if kind is KnownPdKind.AS_PHOTOGRAPHED:
         mm_per_px = pd_mm / pupils_px
     else:

@@ -19,10 +19,6 @@ TRUST: Final[tuple[Source, ...]] = ("reference_object", "known_pd", "iris")
 """The most trusted first: an object's size is printed, a PD was measured once, an iris is an average of mankind."""
 AGREEMENT_SD: Final = 2.0
 """Two rulers that are right differ by more than this many standard deviations in one photo of twenty."""
-TOO_CLOSE_MM: Final = 220.0
-"""From here on the edge of the face that a camera sees is no longer the widest: of a round head (radius 75 mm, its axis
-9 cm behind the eyes) 1 - √(1 - (75/(Z + 90))²) is hidden, 3 % at 22 cm, 2 % at 30 cm, 1 % at 40 cm. An arm's length is
-never flagged, not even with a focal length assumed 25 % too short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,17 +81,14 @@ def choose_scale(rulers: Iterable[Ruler | Refusal], camera: Camera) -> tuple[Sca
         Why there is no scale: the reasons of what was refused. Empty when there is one.
     """
     found = list(rulers)
-    usable = sorted((ruler for ruler in found if isinstance(ruler, Ruler)), key=lambda ruler: TRUST.index(ruler.source))
+    usable = sorted((ruler for ruler in found if isinstance(ruler, Ruler)), key=_most_trusted_first)
     if not usable:
         return None, tuple(dict.fromkeys(reason for refusal in found for reason in refusal.reasons))
     best = usable[0]
     agreement = _agreement(best, usable[1]) if usable[1:] else None
     distance_mm = camera.focal_px * best.mm_per_px
-    doubts = {
-        "scale_uncertain": agreement is not None and not agreement.agrees,
-        "too_close": distance_mm < TOO_CLOSE_MM,
-    }
-    reasons = tuple(dict.fromkeys([*best.reasons, *(reason for reason, holds in doubts.items() if holds)]))
+    disagreement = ("scale_uncertain",) if agreement is not None and not agreement.agrees else ()
+    reasons = tuple(dict.fromkeys((*best.reasons, *disagreement)))
     scale = Scale(
         mm_per_px=best.mm_per_px,
         sd=best.sd,
@@ -107,6 +100,11 @@ def choose_scale(rulers: Iterable[Ruler | Refusal], camera: Camera) -> tuple[Sca
         agreement=agreement,
     )
     return scale, ()
+
+
+def _most_trusted_first(ruler: Ruler) -> tuple[bool, int]:
+    """Put what is `ok` before what is not: a card that is held nobody knows where is no better than a PD."""
+    return (ruler.status is not MeasurementStatus.OK, TRUST.index(ruler.source))
 
 
 def _agreement(best: Ruler, other: Ruler) -> Agreement:

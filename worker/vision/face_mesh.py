@@ -233,12 +233,6 @@ def _check_pixels(pixels: NDArray[np.uint8]) -> None:
         raise ValueError("a picture is C-contiguous")
 
 
-def _region(rect: Any, width: int, height: int) -> Region:
-    return Region(
-        rect.x_center * width, rect.y_center * height, rect.width * width, rect.height * height, rect.rotation
-    )
-
-
 def _rect(region: Region, width: int, height: int) -> Any:
     return importlib.import_module("mediapipe.framework.formats.rect_pb2").NormalizedRect(
         x_center=region.centre_x_px / width,
