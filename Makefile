@@ -3,6 +3,8 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3; do $$p -c 'import sys;
 PORT ?= 8000
 DATA ?= .facefit
 PHOTOS ?= ../shared/data
+OUT ?= evaluate-output
+RENDERS ?= 0
 BIN := .venv/bin
 READY := .venv/.ready
 
@@ -30,8 +32,8 @@ up: $(READY) ## keep the service running here; options PORT=8000 DATA=.facefit
 test: $(READY) ## every test, against the same embedded stack
 	@$(BIN)/python -m pytest
 
-evaluate: $(READY) ## how far the reduced decode moves landmarks, on the photos below PHOTOS=DIR
-	@$(BIN)/python -m bench.evaluate --data $(PHOTOS)
+evaluate: $(READY) ## accuracy on photos with hand-placed points: PHOTOS=DIR OUT=DIR RENDERS=n (heads turned, slow)
+	@$(BIN)/python -m bench.evaluate --data $(PHOTOS) --out $(OUT) --renders $(RENDERS)
 
 docs: $(READY) ## write docs/configuration.md from the settings
 	@$(BIN)/python -m docs.configuration
@@ -56,4 +58,4 @@ lock: $(READY) ## compile requirements/*.txt from pyproject.toml
 	    --custom-compile-command "make lock" -o requirements/$$group.txt || exit 1; done
 
 clean: ## remove .venv and the data of `make up`
-	@rm -rf .venv .facefit demo-output
+	@rm -rf .venv .facefit demo-output evaluate-output

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from shared.mesh_depth import mesh_in_millimetres
-from shared.schemas import MeasurementStatus
 from shared.tessellation import TRIANGLES
 
 OBJ_TYPE: Final = "model/obj"
@@ -62,8 +61,6 @@ def mesh_of_face(result: dict[str, Any], number: int) -> FaceMesh:
     """
     face, image = result["faces"][number], result["image"]
     scale = face["scale"]
-    if scale is not None and scale["status"] == MeasurementStatus.NOT_MEASURABLE:
-        scale = None
     # (0, 0) is the centre of the first pixel.
     centre_px = ((image["width"] - 1) / 2, (image["height"] - 1) / 2)
     landmarks = [(point["x"], point["y"], point["z"]) for point in face["landmarks"]]

@@ -6,7 +6,6 @@ separated by commas.
 
 from __future__ import annotations
 
-import math
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -35,13 +34,9 @@ def parse_options(fields: list[tuple[str, str]]) -> JobOptions:
             raise invalid(name, "given more than once; separate the entries of a list by commas")
         given[name] = value
     try:
-        options = JobOptions.model_validate(given)
+        return JobOptions.model_validate(given)
     except ValidationError as error:
         raise invalid_fields(error) from error
-    for name, chosen in options:
-        if isinstance(chosen, float) and not math.isfinite(chosen):
-            raise invalid(name, "must be a finite number")
-    return options
 
 
 def _described_options() -> dict[str, dict[str, Any]]:

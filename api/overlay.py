@@ -6,7 +6,7 @@ import base64
 from typing import Any, Final
 from xml.sax.saxutils import quoteattr
 
-from api.overlay_face import View, draw_face
+from api.overlay_face import draw_face
 from api.overlay_legend import draw_legend
 
 SVG_TYPE: Final = "image/svg+xml"
@@ -37,8 +37,7 @@ def draw_overlay(result: dict[str, Any], preview_jpeg: bytes | None, *, legend: 
     """
     width, height = result["image"]["width"], result["image"]["height"]
     faces = result["faces"]
-    view = View(result["camera"]["focal_px"], complex(width - 1, height - 1) / 2)
-    drawn = [draw_face(number, face, view, named=len(faces) > 1) for number, face in enumerate(faces, start=1)]
+    drawn = [draw_face(number, face, named=len(faces) > 1) for number, face in enumerate(faces, start=1)]
     scene = [f'<rect width="{width}" height="{height}" fill="{_NO_PHOTO}"/>']
     if preview_jpeg is not None:
         source = quoteattr("data:image/jpeg;base64," + base64.b64encode(preview_jpeg).decode())

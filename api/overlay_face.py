@@ -80,15 +80,7 @@ class DrawnFace:
     bottom: float
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """The camera: its focal length and where its axis meets the photo [px]."""
-
-    focal_px: float
-    centre: Point
-
-
-def draw_face(number: int, face: dict[str, Any], view: View, *, named: bool) -> DrawnFace:
+def draw_face(number: int, face: dict[str, Any], *, named: bool) -> DrawnFace:
     """Draw one face.
 
     Parameters
@@ -97,8 +89,6 @@ def draw_face(number: int, face: dict[str, Any], view: View, *, named: bool) -> 
         1 for the largest.
     face : dict
         As `shared.schemas.Face`, with landmarks.
-    view : View
-        For the axes of the head, which point out of the photo.
     named : bool
         Whether its number stands above it.
     """
@@ -115,7 +105,7 @@ def draw_face(number: int, face: dict[str, Any], view: View, *, named: bool) -> 
             f'<g id="face-{number}" stroke-linecap="round" stroke-linejoin="round">',
             *_draw_mesh(points, size),
             *(part for line in sorted(lines, key=_length, reverse=True) for part in _draw_line(line, number, size)),
-            *_draw_pose(points[_NOSE_RIDGE], face["pose"]["rotation"], size, view),
+            *_draw_pose(points[_NOSE_RIDGE], face["pose"]["rotation"], size),
             *(_draw_name(number, points, size) if named else ()),
             "</g>",
         ],
@@ -202,14 +192,12 @@ def _xy(point: Point) -> str:
     return f"{point.real:.1f} {point.imag:.1f}"
 
 
-def _draw_pose(origin: Point, rotation: list[list[float]], size: float, view: View) -> Iterator[str]:
+def _draw_pose(origin: Point, rotation: list[list[float]], size: float) -> Iterator[str]:
     text = size * _TAG
-    # A pinhole shows a short step (x, y, z) in space at the slope (u, v) of the line of sight as (x - uz, y - vz).
-    slope = (origin - view.centre) / view.focal_px
     yield f'<g class="pose" stroke-width="{size * _LINE:.2f}" font-size="{text:.2f}" text-anchor="middle">'
     for name, column, direction, colour in _AXES:
-        x, y, z = (row[column] for row in rotation)
-        tip = origin + _AXIS * size * direction * (complex(x, y) - slope * z)
+        x, y, _ = (row[column] for row in rotation)
+        tip = origin + _AXIS * size * direction * complex(x, y)
         label = tip + 0.9 * text * _direction(origin, tip) + 0.35j * text
         yield (
             f'<path stroke="#000000" stroke-opacity="0.5" stroke-width="{2 * _LINE * size:.2f}"'

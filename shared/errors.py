@@ -171,7 +171,7 @@ class BatchTooLarge(FacefitError):
 
 
 class DuplicateReference(FacefitError):
-    """Raised when two items of a batch have the same reference."""
+    """Raised when two items of a batch, or two files in an archive's manifest, have the same reference."""
 
 
 class AlreadyFinished(FacefitError):

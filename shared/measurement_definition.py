@@ -122,9 +122,10 @@ class MeasurementDefinition:
 
 _FORMULAS: Final = {
     Kind.WIDTH: "px = √((x_a - x_b)² + (y_a - y_b)²) in the upright image plane, never corrected;"
-    " mm = ‖X_a - X_b‖ ÷ bias, each X back-projected to its own depth",
-    Kind.FAR_GAZE: "mm = P · Z ÷ (Z - 10.5 mm), P the distance between the pupils as photographed, Z the distance to"
-    " the camera; the gaze is taken to be at the camera",
+    " mm = ‖X_a - X_b‖ ÷ bias, each X back-projected to its own depth with the 0.55 of the perspective that the mesh"
+    " shows",
+    Kind.FAR_GAZE: "mm = P · Z ÷ (Z - 10.5 mm) ÷ bias, P the distance between the pupils as photographed, Z the"
+    " distance to the camera; the gaze is taken to be at the camera",
     Kind.TO_MIDLINE: "mm = distance in space from the pupil to the middle plane of the face, which holds the bridge"
     " (points 168 and 6)",
 }

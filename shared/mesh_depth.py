@@ -23,11 +23,11 @@ LEFT_IRIS: Final = 473
 
 DEPTH_GAIN: Final = 1.05
 """True depth over the mesh's own. Google's reference face says 1.05 (least squares over five pairs of points, after its
-pitch of 1.2° against ours); turned renders agree with themselves best between 1.0 and 1.12."""
+pitch of 1.3° against ours); turned renders agree with themselves best between 1.0 and 1.12."""
 
 PERSPECTIVE_SHARE: Final = 0.55
 """How much of the perspective between a point's depth and the eyes' the mesh follows. Renders of six people at 30 to
-100 cm ask for 0.50 to 0.60 (whatever depth they are given), the four photos of the zoom series for 0.55 to 0.60."""
+100 cm ask for 0.50 to 0.65 (whatever depth they are given), the four photos of the zoom series for 0.55 to 0.60."""
 
 
 def depths_behind_eyes_px(

@@ -50,7 +50,7 @@ class BatchStatus(StrEnum):
 class Schema(BaseModel):
     """Base of every model: closed, so that a name nobody declared is an error and not a surprise."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 def _printable(text: str) -> str:
@@ -126,6 +126,9 @@ class JobOptions(Schema):
     def _together(self) -> Self:
         if self.max_mm_sd is not None and not self.require:
             message = "max_mm_sd says how sure the measurements named in `require` must be; name them"
+            raise ValueError(message)
+        if "known_pd_kind" in self.model_fields_set and self.known_pd_mm is None:
+            message = "known_pd_kind says how the distance in `known_pd_mm` was measured; give it"
             raise ValueError(message)
         if self.reference_object_placement is not None and self.reference_object is None:
             message = "reference_object_placement says where the object named in `reference_object` is held; name it"
@@ -209,10 +212,11 @@ class MeasurementValue(Schema):
 
 
 class Pose(Schema):
-    """How the head is turned, towards the camera that looks at it.
+    """How the head is turned away from the camera that looks at it; all 0: the face looks into the lens.
 
-    A point of the upright face (x to the subject's left, y down, z backwards into the head) is turned into the frame
-    of the camera (x to the right, y down, z away from it) by `rotation`: R = Rz(roll) Ry(-yaw) Rx(-pitch).
+    A point of the upright face (x to the subject's left, y down, z backwards into the head) is turned by `rotation`
+    into the frame of a camera at the same place with the face on its axis (x to the right, y down, z away from it):
+    R = Rz(roll) Ry(-yaw) Rx(-pitch).
     """
 
     yaw_deg: float

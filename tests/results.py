@@ -20,7 +20,7 @@ from shared.measurements import DEFINITIONS, DEFINITIONS_VERSION
 from shared.schemas import JobResult
 from worker.measure.camera import camera_of_photo
 from worker.measure.depth import to_millimetres
-from worker.measure.pose import estimate_pose
+from worker.measure.pose import estimate_pose, towards_camera
 
 Point = tuple[float, float, float]
 
@@ -77,7 +77,8 @@ def a_measurement(
 def a_face(mesh: tuple[Point, ...] | None = None, *, scaled: bool = True, landmarks: bool = True) -> dict[str, Any]:
     mesh = mesh or astronaut_mesh()
     points_mm = in_millimetres(mesh) if scaled else None
-    pose = estimate_pose(np.array(mesh), CAMERA)
+    points = np.array(mesh)
+    pose = towards_camera(estimate_pose(points, CAMERA), points, CAMERA)
     xs, ys = [x for x, _, _ in mesh[:468]], [y for _, y, _ in mesh[:468]]
     scale = {
         "mm_per_px": MM_PER_PX,

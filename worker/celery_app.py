@@ -22,6 +22,7 @@ from shared.queue import make_celery
 from shared.services import connect
 from worker.processing import PhotoProcessor
 from worker.vision import face_mesh
+from worker.vision.find_faces import FaceFinder
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +81,7 @@ def _before_fork(**_: Any) -> None:
 def _after_fork(**_: Any) -> None:
     try:
         jobs = connect(settings)
-        _child.processor = PhotoProcessor(jobs, face_mesh.FaceMesh(), settings)
+        _child.processor = PhotoProcessor(jobs, FaceFinder(), settings)
     except BaseException:  # Celery would log it and let the process take doorbells that it cannot answer
         logger.exception("this process cannot measure and ends; the pool starts another")
         time.sleep(_AFTER_A_BAD_START_S)

@@ -9,7 +9,7 @@ import orjson
 
 from shared.clock import Clock, system_clock, to_ms
 from shared.config import Settings
-from shared.errors import Rejected, Transient
+from shared.errors import Rejected, RequirementNotMet, Transient
 from shared.jobs.lifecycle import CHUNK, JobLifecycle
 from shared.jobs.record import JobRecord
 from shared.jobs.store import Claim
@@ -110,6 +110,8 @@ class PhotoProcessor:
             self._jobs.objects.delete(key)
 
     def _rejected(self, record: JobRecord, rejection: Rejected) -> JobRecord:
-        hint = RetakeHint(code=rejection.code, message=rejection.retake)
-        error = JobError(code=rejection.code, message=rejection.message, retake=[hint])
+        hints = [RetakeHint(code=rejection.code, message=rejection.retake)]
+        if isinstance(rejection, RequirementNotMet) and rejection.hints:
+            hints = [RetakeHint(code=code, message=message) for code, message in rejection.hints]
+        error = JobError(code=rejection.code, message=rejection.message, retake=hints)
         return record.ended(JobStatus.REJECTED, at_ms=self._clock(), error=error)

@@ -106,6 +106,9 @@ def _measured(job_id: str) -> tuple[JobRecord, dict[str, Any]]:
     if not record.options.landmarks:
         raise LandmarksNotKept(record.id)
     result: dict[str, Any] = orjson.loads(jobs.result_json(record))
+    if "camera" not in result:
+        detail = "This result is of an earlier version, without what is drawn now. Submit the photo again."
+        raise ProblemError(problems.NOT_FOUND, detail)
     return record, result
 
 

@@ -15,10 +15,12 @@ import pytest
 import redis
 from PIL import Image
 
+from shared.measurements import DEFINITIONS
 from shared.schemas import FaceCoordinates, Job, JobStatus
 from stack.stack import Stack
 from tests import files
 from worker.vision.face_mesh import FaceMesh
+from worker.vision.find_faces import FaceFinder
 
 pytestmark = pytest.mark.system
 
@@ -74,16 +76,22 @@ def test_submit_and_poll(http: httpx.Client, hopper: bytes) -> None:
     assert job.created_at <= job.started_at <= job.finished_at < job.expires_at
 
 
-@pytest.mark.parametrize("name", ["hopper", "astronaut"])
+@pytest.mark.parametrize(
+    ("name", "finder"),
+    [
+        ("hopper", FaceMesh),  # a face that is found at first sight
+        ("astronaut", FaceFinder),  # a small one, which is looked at once more
+    ],
+)
 def test_landmarks_equal_a_direct_call_on_the_same_pixels(
-    http: httpx.Client, request: pytest.FixtureRequest, name: str
+    http: httpx.Client, request: pytest.FixtureRequest, name: str, finder: type[FaceMesh | FaceFinder]
 ) -> None:
     data: bytes = request.getfixturevalue(name)
     job = measure(http, data)
     assert job.result is not None
     landmarks = job.result.faces[0].landmarks
     assert landmarks is not None
-    with FaceMesh() as mesh:
+    with finder() as mesh:
         direct = mesh.detect(np.ascontiguousarray(np.asarray(Image.open(BytesIO(data)).convert("RGB"))))[0]
     assert [(point.x, point.y, point.z) for point in landmarks] == [
         tuple(point) for point in direct.landmarks.round(2).tolist()
@@ -98,9 +106,9 @@ def test_the_original_endpoint(http: httpx.Client, hopper: bytes) -> None:
     assert [point.id for point in answer.landmarks] == list(range(468))
     assert job.result is not None
     face = job.result.faces[0]
-    assert answer.measurements.forehead_width_px == round(face.measurements["forehead_width"].px)
-    assert answer.measurements.eye_gap_px == round(face.measurements["eye_gap"].px)
-    assert answer.measurements.chin_width_px == round(face.measurements["chin_width"].px)
+    assert answer.measurements.forehead_width_px == round(face.measurements["forehead_width"].px or 0)
+    assert answer.measurements.eye_gap_px == round(face.measurements["eye_gap"].px or 0)
+    assert answer.measurements.chin_width_px == round(face.measurements["chin_width"].px or 0)
 
 
 def test_the_original_endpoint_never_answers_200_without_a_face(http: httpx.Client) -> None:
@@ -170,13 +178,12 @@ def test_the_upload_is_kept_only_on_request(http: httpx.Client, stores: Stack, h
         drawn = http.get(f"/v1/jobs/{job.id}/overlay.svg")
         assert drawn.headers["Content-Security-Policy"].startswith("default-src 'none'; img-src data:")
         svg = ET.fromstring(drawn.text)  # noqa: S314 - our own answer
-        assert svg.attrib["viewBox"] == "0 0 512 600"
-        assert (svg.find(f"{SVG}image") is not None) == has_photo
+        assert (svg.find(f".//{SVG}image") is not None) == has_photo
         assert {group.attrib["id"] for group in svg.iter(f"{SVG}g") if group.get("class") == "measurement"} == {
-            "forehead_width",
-            "eye_gap",
-            "chin_width",
+            definition.key for definition in DEFINITIONS
         }
+        plain = ET.fromstring(http.get(f"/v1/jobs/{job.id}/overlay.svg?legend=false").text)  # noqa: S314 - our own answer
+        assert plain.attrib["viewBox"] == "0 0 512 600"
 
 
 def test_an_overlays_lines_end_on_the_landmarks(http: httpx.Client, hopper: bytes) -> None:

@@ -153,12 +153,8 @@ def test_normals_point_out_of_the_head_towards_the_camera(scaled: bool, camera_z
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-@pytest.mark.parametrize("status", [None, "not_measurable"])
-def test_without_a_scale_it_has_the_same_shape_in_pixels(kind: Format, status: str | None) -> None:
-    face = a_face(scaled=status is not None)
-    if status:
-        face["scale"]["status"] = status
-    mesh = exported(a_result(face), kind)
+def test_without_a_scale_it_has_the_same_shape_in_pixels(kind: Format) -> None:
+    mesh = exported(a_result(a_face(scaled=False)), kind)
     assert mesh.unit() == "px"
     metric = exported(a_result(), kind)
     assert MM_PER_PX * np.array(mesh.vertices) == pytest.approx(np.array(metric.vertices), abs=1e-3)
@@ -187,7 +183,7 @@ def test_the_comments_say_how_sure_the_scale_is() -> None:
     face["scale"].update(status="unreliable", reasons=["glasses", "head_turned"])
     comments = exported(a_result(face), "obj").comments
     assert "scale: 1.49 mm/px, one SD 0.0745, by iris (unreliable, glasses, head_turned)" in comments
-    assert "focal length: 384 px (assumed)" in comments
+    assert "focal length: 768 px (assumed)" in comments
 
 
 @pytest.mark.parametrize(("kind", "content_type"), [("obj", "model/obj"), ("ply", "model/ply")])
@@ -230,3 +226,13 @@ def test_faces_that_are_not_there(api: FlaskClient, live_core: Core, kind: Forma
     assert "it has 1" in body["detail"]
     for wrong in ("face=-1", "face=10", "face=first", "face=nan", "number=0"):
         problem(api.get(f"{location}/mesh.{kind}?{wrong}"), 400, "invalid_request")
+
+
+@pytest.mark.parametrize("name", ["overlay.svg", "mesh.obj", "mesh.ply"])
+def test_a_result_of_an_earlier_version_is_not_drawn_and_says_what_to_do(
+    api: FlaskClient, live_core: Core, name: str
+) -> None:
+    location = submit(api).headers["Location"]
+    face = {"bounding_box": {}, "confidence": 0.9, "measurements": {"eye_gap": {"px": 44.57}}, "landmarks": []}
+    finish(live_core, result=as_written({"image": {}, "model": {}, "timings_ms": {}, "faces": [face]}))
+    assert "earlier version" in problem(api.get(f"{location}/{name}"), 404, "not_found")["detail"]

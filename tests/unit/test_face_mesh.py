@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import os
 import subprocess
@@ -20,6 +19,8 @@ from worker.measure.geometry import bounding_box
 from worker.measure.landmarks import MESH_POINTS
 from worker.vision import face_mesh
 from worker.vision.face_mesh import MAX_FACES, FaceMesh, MeshFace
+from worker.vision.faces import Region
+from worker.vision.graphs import MESH_GRAPH, DetectionRange
 
 REPOSITORY = Path(__file__).parents[2]
 PORTRAITS = REPOSITORY / "stack" / "portraits"
@@ -140,25 +141,48 @@ def test_confidence_is_the_score_of_the_detection_at_the_same_place(name: str, m
     assert all(0.5 <= face.confidence <= 1 for face in faces)
 
 
-def test_each_mesh_keeps_its_score_whatever_the_order_and_whichever_meshes_were_dropped(
-    mesh: FaceMesh, detector: Any
-) -> None:
-    pixels, count = PICTURES["four sizes"]
+@every_picture
+def test_detections_are_the_detectors_own(name: str, mesh: FaceMesh, detector: Any) -> None:
+    pixels, _ = PICTURES[name]
     height, width = pixels.shape[:2]
-    detections = list(detector.process(pixels).detections)
-    faces = mesh.detect(pixels)
-    assert len({face.confidence for face in faces}) == len(detections) == count
-    for shuffled in itertools.permutations(detections):
-        for kept in range(count + 1):
-            for some in itertools.combinations(faces, kept):
-                scores = face_mesh._scores_of_meshes([face.landmarks for face in some], shuffled, width, height)
-                assert scores == [face.confidence for face in some]
+    expected = {
+        (detection.score[0], *((at.x * width, at.y * height) for at in detection.location_data.relative_keypoints))
+        for detection in detector.process(pixels).detections or []
+    }
+    found = mesh.find(pixels, DetectionRange.SHORT)
+    assert {(each.score, *map(tuple, each.keypoints.tolist())) for each in found} <= expected
+    assert len(found) == min(len(expected), MAX_FACES)
 
 
-def test_more_meshes_than_detections_is_a_bug(mesh: FaceMesh) -> None:
-    [face] = mesh.detect(PICTURES["hopper"][0])
-    with pytest.raises(RuntimeError, match="1 meshes from 0 detections"):
-        face_mesh._scores_of_meshes([face.landmarks], [], 512, 600)
+def test_full_range_sees_a_face_too_small_for_the_short_range(mesh: FaceMesh) -> None:
+    hopper = Image.open(PORTRAITS / "grace_hopper.jpg").convert("RGB").crop((90, 60, 430, 400))
+    pixels = picture(1000, 1000, (hopper, 600, 300, 0.3))
+    assert mesh.find(pixels, DetectionRange.SHORT) == []
+    [detection] = mesh.find(pixels, DetectionRange.FULL)
+    assert (detection.region.centre_x_px, detection.region.centre_y_px) == pytest.approx((655, 350), abs=15)
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_turned_region_reads_a_turned_face(quarters: int, mesh: FaceMesh) -> None:
+    pixels, _ = PICTURES["hopper"]
+    height, width = pixels.shape[:2]
+    [face] = mesh.detect(pixels)
+    region = face.region
+    assert region is not None
+    at_x, at_y = region.centre_x_px, region.centre_y_px
+    last_x, last_y = width - 1, height - 1  # (0, 0) is the centre of the first px
+    to_x, to_y = {1: (at_y, last_x - at_x), 2: (last_x - at_x, last_y - at_y), 3: (last_y - at_y, at_x)}[quarters]
+    turned = Region(to_x, to_y, region.width_px, region.height_px, region.angle_rad - quarters * np.pi / 2)
+    landmarks = mesh.mesh(np.ascontiguousarray(np.rot90(pixels, quarters)), turned)
+    assert landmarks is not None
+    x, y, z = landmarks.T
+    back = {1: (last_x - y, x), 2: (last_x - x, last_y - y), 3: (y, last_y - x)}[quarters]
+    assert np.stack((*back, z), axis=1) == pytest.approx(face.landmarks, abs=0.01)
+
+
+def test_where_no_face_is_there_is_no_mesh(mesh: FaceMesh) -> None:
+    pixels, _ = PICTURES["nobody"]
+    assert mesh.mesh(pixels, Region(160.0, 120.0, 100.0, 100.0, 0.0)) is None
 
 
 @every_picture
@@ -212,6 +236,8 @@ def test_a_result_cannot_be_changed(mesh: FaceMesh) -> None:
 def test_other_input_is_refused(pixels: Any, mesh: FaceMesh) -> None:
     with pytest.raises(ValueError, match="a picture is"):
         mesh.detect(pixels)
+    with pytest.raises(ValueError, match="a picture is"):
+        mesh.mesh(pixels, Region(20.0, 20.0, 20.0, 20.0, 0.0))
 
 
 def test_all_work_is_done_by_the_calling_thread(mesh: FaceMesh) -> None:
@@ -223,11 +249,13 @@ def test_all_work_is_done_by_the_calling_thread(mesh: FaceMesh) -> None:
     assert by_all - by_this_thread < 0.05 * by_all
 
 
-def test_a_failed_graph_fails_one_picture_only() -> None:
+@pytest.mark.parametrize("name", [DetectionRange.SHORT, MESH_GRAPH], ids=["detector", "mesh"])
+def test_a_failed_graph_fails_one_picture_only(name: str) -> None:
     pixels, _ = PICTURES["hopper"]
     with FaceMesh() as broken:
         expected = fingerprint(broken.detect(pixels))
-        broken._graph._simulated_timestamp = -(10**9)  # a step back in time is an error of the graph, and final for it
+        # A step back in time is an error of a graph, and final for it.
+        broken._graphs[name]._simulated_timestamp = -(10**9)
         with pytest.raises(RuntimeError, match=r"failed on a picture of shape \(600, 512, 3\)"):
             broken.detect(pixels)
         assert fingerprint(broken.detect(pixels)) == expected

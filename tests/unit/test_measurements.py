@@ -56,9 +56,7 @@ def test_the_registry_holds_these_and_no_others() -> None:
 
 
 def test_its_points_are_the_named_ones() -> None:
-    assert BY_KEY["forehead_width"].landmarks == (names.RIGHT_FOREHEAD, names.LEFT_FOREHEAD)
     assert BY_KEY["eye_gap"].landmarks == (names.RIGHT_EYE_INNER, names.LEFT_EYE_INNER)
-    assert BY_KEY["chin_width"].landmarks == (names.RIGHT_CHIN, names.LEFT_CHIN)
     assert BY_KEY["biocular_width"].landmarks == (names.RIGHT_EYE_OUTER, names.LEFT_EYE_OUTER)
 
 

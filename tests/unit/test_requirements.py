@@ -35,4 +35,4 @@ def test_an_ok_measurement_must_be_sure_enough(max_mm_sd: float, unmet: bool) ->
     sentences = unmet_requirements(FACE, ["face_width"], max_mm_sd)
     assert bool(sentences) is unmet
     if unmet:
-        assert sentences == ["face_width is known to ± 4.0 mm, not to 3.9"]
+        assert sentences == ["face_width is known to ± 4.00 mm, not to 3.9"]

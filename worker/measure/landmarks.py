@@ -14,10 +14,6 @@ CANONICAL_POINTS: Final = 468
 MESH_POINTS: Final = 478
 """All points: the canonical ones, then five for each iris."""
 
-RIGHT_FOREHEAD: Final = 54
-"""Side of the forehead at the hairline."""
-LEFT_FOREHEAD: Final = 284
-
 RIGHT_EYE_OUTER: Final = 33
 """Outer corner of the eye (exocanthion)."""
 LEFT_EYE_OUTER: Final = 263
@@ -32,7 +28,3 @@ UPPER_LIP_INNER: Final = 13
 """Midpoint of the upper lip's inner edge."""
 LOWER_LIP_INNER: Final = 14
 """Midpoint of the lower lip's inner edge."""
-
-RIGHT_CHIN: Final = 176
-"""Side of the chin's lower edge."""
-LEFT_CHIN: Final = 400

@@ -36,5 +36,5 @@ def unmet_requirements(
             reasons = ", ".join(measured["reasons"])
             sentences.append(f"{key} is {measured['status'].replace('_', ' ')}" + (f" ({reasons})" if reasons else ""))
         elif max_mm_sd is not None and measured["mm_sd"] > max_mm_sd:
-            sentences.append(f"{key} is known to ± {measured['mm_sd']:.1f} mm, not to {max_mm_sd:g}")
+            sentences.append(f"{key} is known to ± {measured['mm_sd']:.2f} mm, not to {max_mm_sd:g}")
     return sentences

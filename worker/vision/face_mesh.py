@@ -1,12 +1,12 @@
-"""The only door to mediapipe: pixels in, face meshes out.
+"""The only door to mediapipe: pixels in, detections and face meshes out.
 
-The graph is the one behind `mediapipe.solutions.face_mesh`, in static mode with the attention model, and gives the same
-landmarks to the last bit. It is driven through mediapipe's own `SolutionBase` for two things that `FaceMesh` hides: the
-detector's scores, and the executor. The graph runs on the thread that calls it, with one inference thread: a worker
-scales by processes, and idle pools in each of them cost CPU and gain nothing (OpenCV inside mediapipe would start
-threads only for crops larger than 256 x 256; the models read 192 x 192).
+The graphs are made of the parts behind `mediapipe.solutions.face_mesh`, in static mode with the attention model, cut
+where the detector hands its regions to the mesh model: `FaceMesh.detect` gives the same landmarks to the last bit, and
+between the two a caller can look closer, or choose the region itself. They are driven through mediapipe's own
+`SolutionBase` on the calling thread, with one inference thread: a worker scales by processes, and idle pools cost CPU
+(OpenCV inside mediapipe would start threads only for crops larger than 256 x 256; the models read at most 192 x 192).
 
-What the graph raises is a bug and stays a `RuntimeError`, but the broken graph is replaced, since it would fail every
+What a graph raises is a bug and stays a `RuntimeError`, but the broken graph is replaced, since it would fail every
 photo that follows.
 """
 
@@ -16,74 +16,33 @@ import importlib
 import os
 import sys
 import warnings
-from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
-from worker.measure.geometry import bounding_box
-from worker.measure.landmarks import (
-    LEFT_EYE_INNER,
-    LEFT_EYE_OUTER,
-    LOWER_LIP_INNER,
-    NOSE_TIP,
-    RIGHT_EYE_INNER,
-    RIGHT_EYE_OUTER,
-    UPPER_LIP_INNER,
-)
+from worker.vision.faces import Detection, MeshFace, Region, largest_first
+from worker.vision.graphs import DETECTOR_GRAPH, MESH_GRAPH, DetectionRange
+from worker.vision.quiet import quiet_stderr
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from numpy.typing import NDArray
+
+__all__ = ["ENGINE", "MAX_FACES", "FaceMesh", "MeshFace", "engine_version", "preload"]
 
 ENGINE: Final = "mediapipe-face-mesh"
 
 MAX_FACES: Final = 10
 """Always asked for: the graph drops faces in no useful order, so cutting to fewer comes after sorting."""
 
-MIN_DETECTION_CONFIDENCE: Final = 0.5
+MIN_SCORES: Final = {DetectionRange.SHORT: 0.5, DetectionRange.FULL: 0.3}
 MIN_MESH_CONFIDENCE: Final = 0.5
-"""Both thresholds are the defaults of `mediapipe.solutions.face_mesh.FaceMesh`."""
+"""The short-range detector's and the mesh model's are the defaults of `mediapipe.solutions.face_mesh.FaceMesh`; what
+the full-range detector finds is checked by whoever asks, so it may guess."""
 
-_GRAPH_FILE: Final = "modules/face_landmark/face_landmark_front_cpu.binarypb"
-_THRESHOLDS: Final = {
-    "facedetectionshortrangecpu__facedetectionshortrange__facedetection__TensorsToDetectionsCalculator"
-    ".min_score_thresh": MIN_DETECTION_CONFIDENCE,
-    "facelandmarkcpu__ThresholdingCalculator.threshold": MIN_MESH_CONFIDENCE,
-}
-_DETECTOR_INPUT_PX: Final = 128
 _RGB_CHANNELS: Final = 3
-
-_MESH_POINTS_OF_KEYPOINTS: Final = (
-    (RIGHT_EYE_OUTER, RIGHT_EYE_INNER),
-    (LEFT_EYE_OUTER, LEFT_EYE_INNER),
-    (NOSE_TIP, NOSE_TIP),
-    (UPPER_LIP_INNER, LOWER_LIP_INNER),
-)
-"""The detector's first four keypoints (BlazeFace: right eye, left eye, nose tip, mouth), each as the middle of two
-mesh points. Its last two, the ears, lie where the mesh has none."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class MeshFace:
-    """One face as the mesh model sees it.
-
-    Attributes
-    ----------
-    landmarks : ndarray of float64, shape (478, 3), read-only
-        x to the right, y down and z away from the camera [px of the picture handed in]; z is relative to the head's
-        centre and of the scale of x.
-    confidence : float
-        The face detector's score, 0.5 to 1.
-    """
-
-    landmarks: NDArray[np.float64]
-    confidence: float
+_FIRST_PICTURE_PX: Final = 64
 
 
 def engine_version() -> str:
@@ -122,12 +81,16 @@ def preload() -> None:
 class FaceMesh:
     """The face mesh of one process; built after fork, used by one thread, a context manager.
 
-    A graph does not survive a fork (it hangs) and is not for sharing between threads.
+    A graph does not survive a fork (it hangs) and is not for sharing between threads. The full-range detector is built
+    when it is first asked for: that takes 30 ms and 14 MB once, and most photos never need it.
     """
 
     def __init__(self) -> None:
         self._process_id = os.getpid()
-        self._graph: Any = _start_graph()
+        self._closed = False
+        self._graphs: dict[str, Any] = {}
+        self._graph(DetectionRange.SHORT)
+        self._graph(MESH_GRAPH)
 
     def __enter__(self) -> Self:
         return self
@@ -136,10 +99,10 @@ class FaceMesh:
         self.close()
 
     def close(self) -> None:
-        """Release the graph; closing twice does nothing."""
-        graph, self._graph = self._graph, None
-        if graph is not None:
-            graph.close()
+        """Release the graphs; closing twice does nothing."""
+        self._closed = True
+        while self._graphs:
+            self._graphs.popitem()[1].close()
 
     def detect(self, pixels: NDArray[np.uint8]) -> list[MeshFace]:
         """Find up to ten faces and their meshes, in one picture that has nothing to do with the one before.
@@ -152,37 +115,114 @@ class FaceMesh:
         Returns
         -------
         list of MeshFace
-            Sorted by the area of the bounding box, largest first; equal areas by confidence, then from the left, then
-            from the top. Empty when no face is found.
+            Sorted by `largest_first`. Empty when no face is found.
 
         Raises
         ------
         ValueError
             If `pixels` is anything else.
         RuntimeError
-            If the graph fails, or this object was built in another process or is closed.
+            If a graph fails, or this object was built in another process or is closed.
+        """
+        faces = [
+            MeshFace(landmarks, detection.score, detection.region)
+            for detection in self.find(pixels, DetectionRange.SHORT)
+            if detection.distinct and (landmarks := self.mesh(pixels, detection.region)) is not None
+        ]
+        return sorted(faces, key=largest_first)
+
+    def find(self, pixels: NDArray[np.uint8], detection_range: DetectionRange) -> list[Detection]:
+        """Find up to ten faces by one of the detectors, without their meshes.
+
+        Parameters
+        ----------
+        pixels : ndarray of uint8, shape (height, width, 3)
+            As for `detect`.
+        detection_range : DetectionRange
+            Which detector looks.
+
+        Returns
+        -------
+        list of Detection
+            Those that reach `MIN_SCORES`, in the detector's order.
+
+        Raises
+        ------
+        ValueError, RuntimeError
+            As for `detect`.
         """
         _check_pixels(pixels)
-        outputs = self._run(pixels)
+        found = self._run(detection_range, pixels)
         height, width = pixels.shape[:2]
-        meshes = [
-            np.array([(point.x, point.y, point.z) for point in face.landmark]) * (width, height, width)
-            for face in outputs.multi_face_landmarks or ()
+        distinct = {rect.SerializeToString() for rect in found.distinct_regions or ()}
+        return [
+            Detection(
+                score=float(detection.score[0]),
+                keypoints=np.array([(at.x, at.y) for at in detection.location_data.relative_keypoints])
+                * (width, height),
+                width_px=detection.location_data.relative_bounding_box.width * width,
+                region=Region(
+                    rect.x_center * width,
+                    rect.y_center * height,
+                    rect.width * width,
+                    rect.height * height,
+                    rect.rotation,
+                ),
+                distinct=rect.SerializeToString() in distinct,
+            )
+            for detection, rect in zip(found.detections or (), found.regions or (), strict=True)
         ]
-        scores = _scores_of_meshes(meshes, outputs.face_detections or (), width, height)
-        for mesh in meshes:
-            mesh.flags.writeable = False
-        return sorted(map(MeshFace, meshes, scores), key=_largest_first)
 
-    def _run(self, pixels: NDArray[np.uint8]) -> Any:
+    def mesh(self, pixels: NDArray[np.uint8], region: Region) -> NDArray[np.float64] | None:
+        """Fit the mesh to a face whose place is known.
+
+        Parameters
+        ----------
+        pixels : ndarray of uint8, shape (height, width, 3)
+            As for `detect`.
+        region : Region
+            Where the face is; parts of it may lie outside the picture, and it may be turned by any angle.
+
+        Returns
+        -------
+        ndarray of float64, shape (478, 3), read-only, or None
+            The landmarks as in `MeshFace`; None where the mesh model sees no face.
+
+        Raises
+        ------
+        ValueError, RuntimeError
+            As for `detect`.
+        """
+        _check_pixels(pixels)
+        height, width = pixels.shape[:2]
+        found = self._run(MESH_GRAPH, pixels, region=_rect(region, width, height)).landmarks
+        if found is None:
+            return None
+        landmarks: NDArray[np.float64] = np.array([(at.x, at.y, at.z) for at in found.landmark]) * (
+            width,
+            height,
+            width,
+        )
+        landmarks.flags.writeable = False
+        return landmarks
+
+    def _graph(self, name: str) -> Any:
+        if name not in self._graphs:
+            self._graphs[name] = _start_graph(name)
+        return self._graphs[name]
+
+    def _run(self, name: str, pixels: NDArray[np.uint8], **inputs: Any) -> Any:
         if self._process_id != os.getpid():
             raise RuntimeError("this face mesh was built before the fork; build one in each process")
-        if self._graph is None:
+        if self._closed:
             raise RuntimeError("this face mesh is closed")
+        graph = self._graph(name)
+        read_only = pixels.view()
+        read_only.flags.writeable = False  # mediapipe copies what can still change: 25 ms for 12 megapixels
         try:
-            return self._graph.process({"image": pixels})
+            return graph.process({"image": read_only, **inputs})
         except (RuntimeError, ValueError) as exc:
-            self._graph = _start_graph()
+            self._graphs[name] = _start_graph(name)
             raise RuntimeError(f"the face mesh failed on a picture of shape {pixels.shape}") from exc
 
 
@@ -193,67 +233,50 @@ def _check_pixels(pixels: NDArray[np.uint8]) -> None:
         raise ValueError("a picture is C-contiguous")
 
 
-def _largest_first(face: MeshFace) -> tuple[float, float, float, float]:
-    box = bounding_box(face.landmarks)
-    return (-box.area, -face.confidence, box.x, box.y)
-
-
-def _scores_of_meshes(
-    meshes: Sequence[NDArray[np.float64]], detections: Sequence[Any], width: int, height: int
-) -> list[float]:
-    """Give each mesh the score of the detection it grew from.
-
-    The graph drops detections between the two streams (overlapping ones, and those where the mesh model sees no face)
-    and says nowhere which. So pairs are made by place, one to one and the closest first, the distance being the mean
-    over four keypoints in units of the detection's width. A mesh lies within a fraction of that width of its own
-    detection, and detections that overlap by half or more were already merged.
-    """
-    if len(meshes) > len(detections):
-        raise RuntimeError(f"{len(meshes)} meshes from {len(detections)} detections")
-    if not meshes:
-        return []
-    of_mesh = np.array([mesh[_MESH_POINTS_OF_KEYPOINTS, :2].mean(axis=1) for mesh in meshes])
-    located = [detection.location_data for detection in detections]
-    of_detection = np.array(
-        [[(point.x * width, point.y * height) for point in place.relative_keypoints[:4]] for place in located]
+def _rect(region: Region, width: int, height: int) -> Any:
+    return importlib.import_module("mediapipe.framework.formats.rect_pb2").NormalizedRect(
+        x_center=region.centre_x_px / width,
+        y_center=region.centre_y_px / height,
+        width=region.width_px / width,
+        height=region.height_px / height,
+        rotation=region.angle_rad,
     )
-    widths = np.array([place.relative_bounding_box.width * width for place in located])
-    distances = np.linalg.norm(of_mesh[:, np.newaxis] - of_detection, axis=-1).mean(axis=-1) / widths
-
-    scores: dict[int, float] = {}
-    taken: set[int] = set()
-    for flat in np.argsort(distances, axis=None, kind="stable"):
-        mesh, detection = divmod(int(flat), len(detections))
-        if mesh not in scores and detection not in taken:
-            scores[mesh] = float(detections[detection].score[0])
-            taken.add(detection)
-    return [scores[mesh] for mesh in range(len(meshes))]
 
 
-def _start_graph() -> Any:
+def _start_graph(name: str) -> Any:
+    """Start one of the detectors, or the mesh model, and let it read a first picture."""
     preload()
     solution_base = importlib.import_module("mediapipe.python.solution_base")
-    with _quiet_stderr():
-        graph = solution_base.SolutionBase(
-            graph_config=_single_threaded_config(),
-            side_inputs={"num_faces": MAX_FACES, "with_attention": True, "use_prev_landmarks": False},
-            calculator_params=_THRESHOLDS,
-            outputs=["multi_face_landmarks", "face_detections"],
-        )
-        # The models are loaded, and complain, with the first picture.
-        graph.process({"image": np.zeros((_DETECTOR_INPUT_PX, _DETECTOR_INPUT_PX, _RGB_CHANNELS), np.uint8)})
+    picture = np.zeros((_FIRST_PICTURE_PX, _FIRST_PICTURE_PX, _RGB_CHANNELS), np.uint8)
+    inputs: dict[str, Any] = {"image": picture}
+    with quiet_stderr():
+        if name == MESH_GRAPH:
+            graph = solution_base.SolutionBase(
+                graph_config=_single_threaded_config(MESH_GRAPH),
+                side_inputs={"with_attention": True},
+                calculator_params={"mesh__ThresholdingCalculator.threshold": MIN_MESH_CONFIDENCE},
+            )
+            inputs["region"] = _rect(Region(0.5, 0.5, 1.0, 1.0, 0.0), 1, 1)
+        else:
+            config = _single_threaded_config(DETECTOR_GRAPH % (name, MAX_FACES))
+            [scoring] = [node.name for node in config.node if node.calculator == "TensorsToDetectionsCalculator"]
+            scores = {f"{scoring}.min_score_thresh": MIN_SCORES[DetectionRange(name)]}
+            graph = solution_base.SolutionBase(graph_config=config, calculator_params=scores)
+        graph.process(inputs)  # the models are loaded, and complain, with the first picture
     return graph
 
 
-def _single_threaded_config() -> Any:
-    """Read the shipped graph and pin its executor and its two models to one thread."""
+def _single_threaded_config(text: str) -> Any:
+    """Read a graph, expand its parts, and pin its executor and its model to one thread."""
     config_pb2 = importlib.import_module("mediapipe.framework.calculator_pb2")
     inference_pb2 = importlib.import_module("mediapipe.calculators.tensor.inference_calculator_pb2")
     validated = importlib.import_module("mediapipe.python._framework_bindings.validated_graph_config")
+    text_format = importlib.import_module("google.protobuf.text_format")
+    for options in ("core.clip_vector_size_calculator_pb2", "util.association_calculator_pb2"):
+        importlib.import_module(f"mediapipe.calculators.{options}")  # so that the text may name them
 
     graph = validated.ValidatedGraphConfig()
-    package = Path(importlib.import_module("mediapipe").__path__[0])
-    graph.initialize(binary_graph_path=str(package / _GRAPH_FILE))
+    graph.initialize(graph_config=text_format.Parse(text, config_pb2.CalculatorGraphConfig()))
     config = config_pb2.CalculatorGraphConfig.FromString(graph.binary_config)
 
     del config.executor[:]
@@ -269,22 +292,3 @@ def _single_threaded_config() -> Any:
             options = node.options.Extensions[inference_pb2.InferenceCalculatorOptions.ext]
             options.delegate.xnnpack.num_threads = 1
     return config
-
-
-@contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    """Send what native code writes to standard error nowhere, for a moment.
-
-    TFLite and absl greet on standard error before absl is initialised, which no variable prevents (GLOG_minloglevel and
-    TF_CPP_MIN_LOG_LEVEL were tried) and mediapipe offers no call for. What goes wrong meanwhile is raised.
-    """
-    sys.stderr.flush()
-    saved = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(nowhere)

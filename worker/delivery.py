@@ -1,0 +1,181 @@
+"""The sender of webhooks: `python -m worker.delivery`. Any number of them may run; each has its hands, and an upkeep.
+
+Told to stop, it takes nothing more and ends when what it has begun is answered and noted.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+from shared.clock import to_ms
+from shared.deliveries.desk import DeliveryDesk
+from shared.deliveries.record import Attempt
+from shared.deliveries.redis_store import RedisDeliveryStore
+from shared.deliveries.schedule import retry_after_s
+from shared.deliveries.settings import DeliverySettings
+from shared.deliveries.store import DeliveryClaim
+from shared.deliveries.upkeep import DeliveryUpkeep
+from shared.errors import Transient, UnreadableObject
+from shared.observability import configure_logging
+from shared.outbound import OutboundAnswer, OutboundClient
+from shared.signing import sign
+from shared.storage.s3 import S3ObjectStore
+from shared.targets import TargetForbidden
+from shared.wire import TargetUnreachable
+
+logger = logging.getLogger("worker.delivery")  # also when it is run as a program
+
+_AFTER_A_BUG_S: Final = 30.0
+_REDIRECTS: Final = range(300, 400)
+
+
+class Sender:
+    """Makes the attempts that are due.
+
+    Parameters
+    ----------
+    desk : DeliveryDesk
+        Who gives out what is due.
+    client : OutboundClient
+        The one door to the outside.
+    """
+
+    def __init__(self, desk: DeliveryDesk, client: OutboundClient) -> None:
+        self._desk = desk
+        self._client = client
+
+    def run(self, stop: threading.Event) -> None:
+        """Send what is due, several at once, until `stop` is set; then finish what was begun."""
+        settings = self._desk.settings
+        hands = threading.Semaphore(settings.delivery_threads)
+        one_ended = threading.Event()
+
+        def deliver(claim: DeliveryClaim) -> None:
+            try:
+                self.deliver(claim)
+            except Exception:  # the outer wall of a thread: the lease ends, and the attempt counts as interrupted
+                logger.exception("delivery %s went wrong", claim.record.id)
+            finally:
+                hands.release()
+                one_ended.set()
+
+        with ThreadPoolExecutor(settings.delivery_threads, thread_name_prefix="delivery") as pool:
+            while not stop.is_set():
+                if not hands.acquire(timeout=settings.delivery_poll_s):
+                    continue
+                one_ended.clear()
+                claim = self._claim()
+                if claim is None:
+                    hands.release()
+                    # Which may have made room at its receiver; else something becomes due.
+                    one_ended.wait(settings.delivery_poll_s)
+                else:
+                    pool.submit(deliver, claim)
+
+    def _claim(self) -> DeliveryClaim | None:
+        try:
+            return self._desk.claim()
+        except Transient as error:
+            logger.warning("nothing can be claimed now: %s", error)
+            return None
+
+    def deliver(self, claim: DeliveryClaim) -> None:
+        """Make one attempt and note it. What goes wrong on our side is not held against the receiver."""
+        delivery_id = claim.record.id
+        try:
+            body = self._desk.body_of(claim)
+            if body is None:
+                return
+            secrets = self._desk.secrets.signing(claim.record.tenant, claim.secrets_version)
+        except (Transient, UnreadableObject) as error:
+            logger.warning("delivery %s is put off: %s", delivery_id, error)
+            self._give_back(claim)
+            return
+        attempt, asked_s = self._attempt(claim, body, secrets)
+        try:
+            self._desk.record(claim, attempt, body, retry_after_s=asked_s)
+        except Transient as error:
+            logger.warning("what became of delivery %s is not noted yet: %s", delivery_id, error)
+        else:
+            word = attempt.error or "delivered"
+            logger.info("delivery %s to %s: %s, %s", delivery_id, claim.record.receiver, word, attempt.status_code)
+
+    def _give_back(self, claim: DeliveryClaim) -> None:
+        try:
+            self._desk.give_back(claim)
+        except Transient as error:
+            logger.warning("delivery %s waits for the end of its lease: %s", claim.record.id, error)
+
+    def _attempt(self, claim: DeliveryClaim, body: bytes, secrets: list[str]) -> tuple[Attempt, float | None]:
+        """Send a body; return what became of it, and the pause that the receiver asks for."""
+        at_ms = self._desk.clock()
+        began_s = time.monotonic()
+        signed = sign(body, webhook_id=claim.record.webhook_id, sent_ms=at_ms, secrets=secrets)
+        answer: OutboundAnswer | None = None
+        error: str | None
+        try:
+            answer = self._client.post(claim.record.url, body, {"Content-Type": "application/json", **signed})
+            error = _trouble_with(answer)
+        except TargetForbidden as forbidden:
+            error = f"forbidden_{forbidden.rule}"
+        except TargetUnreachable as unreachable:
+            error = unreachable.trouble.value
+        attempt = Attempt(at_ms, answer.status if answer else None, to_ms(time.monotonic() - began_s), error)
+        asked = answer.headers.get("retry-after") if answer else None
+        return attempt, retry_after_s(asked, now_ms=self._desk.clock())
+
+
+def _trouble_with(answer: OutboundAnswer) -> str | None:
+    """Return one word for what is wrong with an answer; None for a 2xx."""
+    if answer.is_success:
+        return None
+    return "redirect" if answer.status in _REDIRECTS else "status"
+
+
+def send(desk: DeliveryDesk, client: OutboundClient, stop: threading.Event) -> None:
+    """Send what is due, and keep the deliveries up, until `stop` is set."""
+    upkeep = DeliveryUpkeep(desk)
+    for duty in (upkeep.rebuild_if_lost, upkeep.due):
+        threading.Thread(target=_repeat, args=(duty, desk.settings.reconcile_interval_s, stop), daemon=True).start()
+    Sender(desk, client).run(stop)
+
+
+def _repeat(duty: Callable[[], Counter[str]], pause_s: float, stop: threading.Event) -> None:
+    while not stop.is_set():
+        wait_s = pause_s
+        try:
+            if done := duty():
+                logger.info("upkeep: %s", ", ".join(f"{kind} {count}" for kind, count in sorted(done.items())))
+        except Transient as error:
+            logger.warning("upkeep is put off: %s", error)
+        except Exception:  # an outer wall: one bad object must not stop the rest
+            logger.exception("upkeep went wrong")
+            wait_s = _AFTER_A_BUG_S
+        stop.wait(wait_s)
+
+
+def main() -> None:
+    """Run until SIGTERM or SIGINT."""
+    settings = DeliverySettings()
+    configure_logging(settings)
+    stop = threading.Event()
+
+    def set_stop(*_: Any) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, set_stop)
+    signal.signal(signal.SIGINT, set_stop)
+    desk = DeliveryDesk(RedisDeliveryStore(settings), S3ObjectStore(settings), settings)
+    logger.info("the sender is running")
+    send(desk, OutboundClient(settings.webhook_policy()), stop)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,194 @@
+"""From a mesh, a camera, a pose and a scale to lengths in millimetres, each with its standard deviation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import hypot, inf
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from shared.measurement_definition import Kind, MeasurementDefinition
+from shared.mesh_depth import PERSPECTIVE_SHARE
+from worker.measure.camera import Camera
+from worker.measure.depth import to_millimetres
+from worker.measure.pose import YAW_SD_DEG, Pose
+from worker.measure.rulers import PUPIL_TO_EYE_CENTRE_MM
+from worker.measure.uncertainty import (
+    definition_term_mm,
+    depth_term_mm,
+    far_gaze_term_mm,
+    landmark_term_mm,
+    perspective_term_mm,
+    root_sum_of_squares,
+    scale_term_mm,
+    yaw_term_mm,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """A length and one standard deviation of it [mm]."""
+
+    mm: float
+    sd_mm: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FaceInSpace:
+    """A face with a scale: everything that a length is measured on.
+
+    Attributes
+    ----------
+    points_mm : ndarray of float64, shape (478, 3)
+        The mesh as `worker.measure.depth.to_millimetres` gives it.
+    camera : Camera
+        The photo's camera.
+    pose : Pose
+        How the head is turned.
+    mm_per_px, mm_per_px_sd : float
+        Scale at the plane of the eyes and one standard deviation of it.
+    """
+
+    points_mm: NDArray[np.float64]
+    camera: Camera
+    pose: Pose
+    mm_per_px: float
+    mm_per_px_sd: float
+
+    @property
+    def distance(self) -> Length:
+        """From the camera to the plane of the eyes: Z = f s."""
+        distance_mm = self.camera.focal_px * self.mm_per_px
+        fraction = hypot(self.camera.focal_sd_px / self.camera.focal_px, self.mm_per_px_sd / self.mm_per_px)
+        return Length(distance_mm, distance_mm * fraction)
+
+
+def place_in_space(
+    landmarks: NDArray[np.float64], camera: Camera, pose: Pose, mm_per_px: float, mm_per_px_sd: float
+) -> FaceInSpace:
+    """Back-project a mesh.
+
+    Parameters
+    ----------
+    landmarks : ndarray of float64, shape (478, 3)
+        The mesh [px of the full upright photo].
+    camera : Camera
+        The photo's camera.
+    pose : Pose
+        How the head is turned.
+    mm_per_px, mm_per_px_sd : float
+        Scale at the plane of the eyes and one standard deviation of it.
+
+    Returns
+    -------
+    FaceInSpace
+
+    Raises
+    ------
+    ValueError
+        If the mesh has another shape or is not finite, the scale or the focal length is not positive, or a standard
+        deviation is negative.
+    """
+    if not 0 < camera.focal_px < inf:
+        raise ValueError(f"a focal length is positive and finite, not {camera.focal_px}")
+    for sd in (mm_per_px_sd, camera.focal_sd_px):
+        if not 0 <= sd < inf:
+            raise ValueError(f"a standard deviation is finite and not negative, not {sd}")
+    return FaceInSpace(to_millimetres(landmarks, mm_per_px, camera), camera, pose, mm_per_px, mm_per_px_sd)
+
+
+def measure_mm(definition: MeasurementDefinition, face: FaceInSpace, *, given: bool = False) -> Length:
+    """Measure one definition of the registry.
+
+    Parameters
+    ----------
+    definition : MeasurementDefinition
+        What to measure; how, says its kind.
+    face : FaceInSpace
+        What to measure it on.
+    given : bool
+        Whether the scale was made of this very length, a known PD: what the mesh misses the pupils by is in both and
+        cancels, and what is not known is the scale's alone.
+
+    Returns
+    -------
+    Length
+        Divided by the known bias of the definition.
+
+    Raises
+    ------
+    ValueError
+        If two points coincide, or a PD for far gaze is asked of eyes nearer than they can turn.
+    """
+    if given:
+        mm = (_far_gaze if definition.kind is Kind.FAR_GAZE else _width)(definition, face).mm
+        length = Length(mm, scale_term_mm(mm, face.mm_per_px, face.mm_per_px_sd))
+    elif definition.kind is Kind.TO_MIDLINE:
+        length = _to_midline(definition, face)
+    elif definition.kind is Kind.FAR_GAZE:
+        length = _far_gaze(definition, face)
+    else:
+        length = _width(definition, face)
+    return Length(length.mm / definition.bias, length.sd_mm / definition.bias)
+
+
+def _width(definition: MeasurementDefinition, face: FaceInSpace) -> Length:
+    first, second = face.points_mm[definition.landmarks, :]
+    across = first - second
+    width_mm = float(np.linalg.norm(across))
+    if width_mm == 0:
+        raise ValueError(f"the points of {definition.key} coincide")
+    perspective_mm = float((_perspective_mm(first, face) - _perspective_mm(second, face)) @ across[:2]) / width_mm
+    return Length(
+        width_mm,
+        root_sum_of_squares(
+            _common_terms_mm(width_mm, definition, face),
+            perspective_term_mm(perspective_mm, _focal_sd_fraction(face)),
+            depth_term_mm(width_mm, across[2]),
+        ),
+    )
+
+
+def _far_gaze(definition: MeasurementDefinition, face: FaceInSpace) -> Length:
+    """P Z/(Z - 10.5 mm)."""
+    distance = face.distance
+    if distance.mm <= PUPIL_TO_EYE_CENTRE_MM:
+        raise ValueError(f"eyes {distance.mm} mm from the camera cannot look into it")
+    pupils = _width(definition, face)
+    ratio = distance.mm / (distance.mm - PUPIL_TO_EYE_CENTRE_MM)
+    turning_mm = far_gaze_term_mm(pupils.mm, distance.mm, distance.sd_mm, PUPIL_TO_EYE_CENTRE_MM)
+    return Length(pupils.mm * ratio, root_sum_of_squares(pupils.sd_mm * ratio, turning_mm))
+
+
+def _to_midline(definition: MeasurementDefinition, face: FaceInSpace) -> Length:
+    """Distance from the pupil to the plane through the bridge that the face's own x axis is normal to."""
+    pupil, *bridge = face.points_mm[definition.landmarks, :]
+    from_bridge = pupil - np.mean(bridge, axis=0)
+    across_face, _, into_face = face.pose.rotation.T @ from_bridge
+    length_mm = abs(float(across_face))
+    return Length(
+        length_mm,
+        root_sum_of_squares(_common_terms_mm(length_mm, definition, face), yaw_term_mm(float(into_face), YAW_SD_DEG)),
+    )
+
+
+def _common_terms_mm(length_mm: float, definition: MeasurementDefinition, face: FaceInSpace) -> float:
+    return root_sum_of_squares(
+        scale_term_mm(length_mm, face.mm_per_px, face.mm_per_px_sd),
+        landmark_term_mm(length_mm, definition.repeatability.high),
+        definition_term_mm(length_mm, definition.definition_sd),
+    )
+
+
+def _perspective_mm(point_mm: NDArray[np.float64], face: FaceInSpace) -> NDArray[np.float64]:
+    """Tell how much of a point's x and y perspective added: (x - c)(q d/f) of (x - c)(s + q d/f)."""
+    added = PERSPECTIVE_SHARE * point_mm[2] / face.distance.mm
+    return np.asarray(point_mm[:2] * added / (1 + added))
+
+
+def _focal_sd_fraction(face: FaceInSpace) -> float:
+    return face.camera.focal_sd_px / face.camera.focal_px

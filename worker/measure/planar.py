@@ -1,0 +1,224 @@
+"""From the four corners of a flat rectangle of known size to millimetres per px: projective geometry, no pixels.
+
+The corners of a rectangle seen by a pinhole fix a homography from millimetres on the rectangle to px. Around the
+rectangle's own centre that map is linear, and once the camera is turned (in thought) to look straight at the centre,
+its larger singular value is exactly 1/distance and the ratio of the two is the cosine of the tilt, whatever the tilt:
+the closed form of Collins & Bartoli, "Infinitesimal Plane-based Pose Estimation", IJCV 109 (2014), section 4. The focal
+length enters through the imagined turn alone, so the result bears an error of it well: docs/adr/0008.
+
+Frames: px of the picture, x right, y down; mm on the rectangle from its centre, x along the side between the first
+two corners, y along the next.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from worker.measure.camera import Camera
+
+_CORNERS: Final = 4
+_FOCALS: Final = 9
+_FOCAL_SDS: Final = 1.5
+"""How many focal lengths are tried for the view that fits, and how many standard deviations around the one believed."""
+_SMALLEST_FOCAL: Final = 0.4
+"""In units of the focal length believed: keeps what is tried positive where the standard deviation is large."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanarScale:
+    """How a rectangle of known size lies before the camera.
+
+    Attributes
+    ----------
+    mm_per_px : float
+        At the rectangle's centre, for a length parallel to the picture at the depth of that centre: depth over focal
+        length [mm/px].
+    tilt_deg : float
+        Between the rectangle and the picture's plane [degrees], 0 to 90. Noise reads as tilt: one side wrong by 0.5 %
+        makes 6 degrees of none.
+    misfit_px : float
+        Root mean square of the distances from the corners to those of the view of a rectangle that fits them [px]. A
+        tilt that shortens one side must make its far end smaller too, by as much as the distance allows: so a shape
+        of other proportions does not pass as a tilted one. An upper bound, as the view is in closed form and not the
+        best of all.
+    """
+
+    mm_per_px: float
+    tilt_deg: float
+    misfit_px: float
+
+
+def scale_of_rectangle(corners_px: NDArray[np.float64], size_mm: tuple[float, float], camera: Camera) -> PlanarScale:
+    """Tell the scale at a rectangle of known size from its corners, its tilt corrected.
+
+    Parameters
+    ----------
+    corners_px : ndarray of float64, shape (4, 2)
+        Its corners in order around it [px].
+    size_mm : tuple of float
+        The side from the first to the second corner, and from the second to the third [mm].
+    camera : Camera
+        In px of the same picture. The scale is told for its `focal_px`; tilt and misfit are those of the focal length
+        within 1.5 standard deviations that fits best.
+
+    Returns
+    -------
+    PlanarScale
+        Exact for exact corners and an exact camera.
+
+    Raises
+    ------
+    ValueError
+        If the corners are not the corners of a convex quadrilateral before the camera, or a side is not positive.
+    """
+    reach = _FOCAL_SDS * camera.focal_sd_px / camera.focal_px
+    factors = np.geomspace(max(1 - reach, _SMALLEST_FOCAL), 1 + reach, _FOCALS if reach else 1)
+    fits = [_fit_of_view(corners_px, size_mm, factor * camera.focal_px, camera.centre_px) for factor in factors]
+    misfit_px, tilt_deg = min(fits)
+    return PlanarScale(_mm_per_px(corners_px, size_mm, camera.focal_px, camera.centre_px), tilt_deg, misfit_px)
+
+
+def scale_sd(
+    corners_px: NDArray[np.float64], corner_sd_px: float, size_mm: tuple[float, float], camera: Camera
+) -> float:
+    """Tell the standard deviation of that scale.
+
+    Parameters
+    ----------
+    corners_px : ndarray of float64, shape (4, 2)
+        As for `scale_of_rectangle` [px].
+    corner_sd_px : float
+        Of each coordinate of each corner, independent of each other [px].
+    size_mm : tuple of float
+        As for `scale_of_rectangle` [mm].
+    camera : Camera
+        Its `focal_sd_px` counts.
+
+    Returns
+    -------
+    float
+        One standard deviation [mm/px], of the corners' noise and the focal length's together.
+
+    Raises
+    ------
+    ValueError
+        As for `scale_of_rectangle`.
+    """
+    focal_px, nearest_px = camera.focal_px, _SMALLEST_FOCAL * camera.focal_px
+    steps = corner_sd_px * np.eye(2 * _CORNERS).reshape(-1, _CORNERS, 2)
+    moved = [corners_px + sign * step for step in steps for sign in (1, -1)]
+    others_px = (max(focal_px - camera.focal_sd_px, nearest_px), focal_px + camera.focal_sd_px)
+    # A whole standard deviation each way, and not a derivative: where no side is foreshortened the scale has a kink.
+    tries = [_mm_per_px(corners, size_mm, focal_px, camera.centre_px) for corners in moved]
+    tries += [_mm_per_px(corners_px, size_mm, other_px, camera.centre_px) for other_px in others_px]
+    offs = np.array(tries) - _mm_per_px(corners_px, size_mm, focal_px, camera.centre_px)
+    return float(np.sqrt((offs**2).sum() / 2))
+
+
+def rectangle_corners_mm(size_mm: tuple[float, float]) -> NDArray[np.float64]:
+    """Give the corners of a rectangle around its centre, the first at the upper left: shape (4, 2) [mm]."""
+    half_width_mm, half_height_mm = size_mm[0] / 2, size_mm[1] / 2
+    return np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * (half_width_mm, half_height_mm)
+
+
+def homography(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give the projective map that takes four points of a plane to four others.
+
+    Parameters
+    ----------
+    source, target : ndarray of float64, shape (4, 2)
+        No three of either on one line.
+
+    Returns
+    -------
+    ndarray of float64, shape (3, 3)
+        Its last element is 1.
+
+    Raises
+    ------
+    ValueError
+        If three points lie on one line.
+    """
+    zero, one = np.zeros(_CORNERS), np.ones(_CORNERS)
+    (x, y), (u, v) = source.T, target.T
+    system = np.concatenate(
+        [
+            np.stack([x, y, one, zero, zero, zero, -u * x, -u * y], axis=1),
+            np.stack([zero, zero, zero, x, y, one, -v * x, -v * y], axis=1),
+        ]
+    )
+    try:
+        solved = np.linalg.solve(system, np.concatenate([u, v]))
+    except np.linalg.LinAlgError as exc:
+        raise ValueError("three of the four points lie on one line") from exc
+    return np.append(solved, 1.0).reshape(3, 3)
+
+
+def is_convex(corners: NDArray[np.float64]) -> bool:
+    """Tell whether four points in order, shape (4, 2), are the corners of a convex quadrilateral."""
+    along = np.roll(corners, -1, axis=0) - corners
+    following = np.roll(along, -1, axis=0)
+    turns = along[:, 0] * following[:, 1] - along[:, 1] * following[:, 0]
+    return bool(np.all(turns > 0) or np.all(turns < 0))
+
+
+def _seen_straight(
+    corners_px: NDArray[np.float64], size_mm: tuple[float, float], focal_px: float, centre_px: tuple[float, float]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Turn the camera to look at the rectangle's centre.
+
+    Returns the Jacobian (2, 2) of the map from mm to that view's normalised coordinates at the centre, the rotation
+    (3, 3) from the camera to that view, and the centre (3,) in the camera's normalised coordinates.
+    """
+    if not is_convex(corners_px):
+        raise ValueError("the corners are not those of a convex quadrilateral")
+    if min(size_mm) <= 0:
+        raise ValueError(f"a rectangle has positive sides, not {size_mm[0]} x {size_mm[1]} mm")
+    to_view = homography(rectangle_corners_mm(size_mm), (corners_px - centre_px) / focal_px)
+    centre = to_view[:, 2]
+    turn = _rotation_onto_axis(centre / np.linalg.norm(centre))
+    straight = turn @ to_view
+    return straight[:2, :2] / straight[2, 2], turn, centre
+
+
+def _rotation_onto_axis(direction: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give the smallest rotation (3, 3) that takes a unit vector with positive z to (0, 0, 1); Rodrigues' formula."""
+    x, y, z = direction
+    cross = np.array([(0, 0, -x), (0, 0, -y), (x, y, 0)])
+    return np.asarray(np.eye(3) + cross + cross @ cross / (1 + z), dtype=np.float64)
+
+
+def _mm_per_px(
+    corners_px: NDArray[np.float64], size_mm: tuple[float, float], focal_px: float, centre_px: tuple[float, float]
+) -> float:
+    jacobian, _, centre = _seen_straight(corners_px, size_mm, focal_px, centre_px)
+    distance_mm = 1 / np.linalg.norm(jacobian, ord=2)
+    return float(distance_mm / np.linalg.norm(centre) / focal_px)
+
+
+def _fit_of_view(
+    corners_px: NDArray[np.float64], size_mm: tuple[float, float], focal_px: float, centre_px: tuple[float, float]
+) -> tuple[float, float]:
+    """Give misfit [px] and tilt [degrees] of the better of the two views that look alike around the centre."""
+    jacobian, turn, _ = _seen_straight(corners_px, size_mm, focal_px, centre_px)
+    distance_mm = 1 / np.linalg.norm(jacobian, ord=2)
+    axes = jacobian * distance_mm  # the upper two rows of the rotation's first two columns
+    # Each column has unit length and they are orthogonal, which leaves the sign of the third row open.
+    third_row = np.sqrt(np.clip(1 - (axes**2).sum(axis=0), 0, 1))
+    third_row[1] *= -1 if axes[:, 0] @ axes[:, 1] > 0 else 1
+    flat = rectangle_corners_mm(size_mm)
+    fits = []
+    for sign in (1, -1):
+        columns = turn.T @ np.concatenate([axes, sign * third_row[np.newaxis]])
+        points = flat @ columns.T + distance_mm * turn[2]
+        seen_px = points[:, :2] / points[:, 2:] * focal_px + centre_px
+        facing = abs(float(np.linalg.det(columns[:2])))
+        misfit_px = float(np.sqrt(((seen_px - corners_px) ** 2).sum(axis=1).mean()))
+        fits.append((misfit_px, float(np.degrees(np.arccos(min(facing, 1.0))))))
+    return min(fits)

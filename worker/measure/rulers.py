@@ -1,0 +1,225 @@
+"""Rulers: things of known size in a photo that tell how many millimetres a pixel is at the plane of the eyes.
+
+Each function here makes one ruler, `worker.measure.iris` makes another, `worker.measure.scale` chooses among them.
+
+With s millimetres per px at the plane of the eyes and a focal length of f px, that plane is Z = f·s away, and a point
+that is q px of that plane behind it (s·q mm) has s·(1 + q/f) millimetres per px of its own. All lengths here are
+therefore s times something in px, which needs no iteration.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import hypot, radians, sqrt, tan
+from typing import TYPE_CHECKING, Final, Literal
+
+import numpy as np
+
+from shared.schemas import KnownPdKind, MeasurementStatus, ReferencePlacement
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from worker.measure.camera import Camera
+
+Source = Literal["reference_object", "known_pd", "iris"]
+
+RIGHT_PUPIL: Final = 468
+LEFT_PUPIL: Final = 473
+
+PUPIL_TO_EYE_CENTRE_MM: Final = 10.5
+"""From the pupil back to the point that the eye turns about: 13.5 mm behind the cornea, the pupil 3 mm."""
+READING_DISTANCE_MM: Final = 400.0
+"""What a near PD is made for."""
+
+_MESH_OVER_TRACED_PD: Final = 1.003
+_MESH_PD_SD: Final = 0.008
+"""Mesh ÷ hand-placed pupils, mean and SD over people (London set and others)."""
+_GIVEN_PD_SD_MM: Final = 0.7
+"""A pupillometer repeats to 0.5 mm, a ruler to 1 mm; people round to a millimetre."""
+_GAZE_SD: Final = 0.25
+"""Of the convergence: not everybody looks at the lens, but nobody looks far away."""
+_LENS_SD: Final = 0.008
+"""Behind glasses of -4 dioptres a pupil that is 4 mm beside the middle of its lens is seen 0.24 mm beside its place."""
+_YAW_SD_DEG: Final = 4.0
+"""Mean error of the pose; it foreshortens the line between the pupils by its own tangent."""
+PD_OK_YAW_DEG: Final = 25.0
+"""Up to here the pose costs less than the 3.6 % by which irises differ between people, ..."""
+PD_MAX_YAW_DEG: Final = 35.0
+"""... and here 4.9 %, more than the iris ruler has in all."""
+
+_FOREHEAD: Final = (10, 151, 9)
+_UPPER_LIP: Final = (0, 164, 2)
+"""Where the object touches: middle of the forehead; from the upper lip's edge to the base of the nose."""
+_PLACED_SD_MM: Final = 7.0
+"""How far the object is from where the mesh has that skin: 5 mm of the face's own shape, 5 mm of how it is held."""
+_UNPLACED_SD_MM: Final = 20.0
+"""It may be held anywhere between the cheeks and a hand's breadth of air: 5 % of the scale at 40 cm."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FaceFacts:
+    """What rulers need to know of a face.
+
+    Attributes
+    ----------
+    landmarks : ndarray of float64, shape (478, 3)
+        The mesh [px of the full upright photo].
+    depth_px : ndarray of float64, shape (478,)
+        How far each point lies behind the plane of the eyes [px of that plane].
+    camera : Camera
+        The lens.
+    yaw_deg : float
+        How far the head is turned [deg]; the side does not matter.
+    eyes_closed, glasses : bool
+        What else was seen.
+    """
+
+    landmarks: NDArray[np.float64]
+    depth_px: NDArray[np.float64]
+    camera: Camera
+    yaw_deg: float
+    eyes_closed: bool = False
+    glasses: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ruler:
+    """One answer to how many millimetres a pixel is, at the plane of the eyes.
+
+    Attributes
+    ----------
+    source : str
+        What was measured.
+    mm_per_px, sd : float
+        The scale and one standard deviation of it [mm/px].
+    status : MeasurementStatus
+        `ok` or `unreliable`.
+    reasons : tuple of str
+        Why it is not `ok`.
+    """
+
+    source: Source
+    mm_per_px: float
+    sd: float
+    status: MeasurementStatus = MeasurementStatus.OK
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A ruler that is in the photo and must not be used, and why."""
+
+    source: Source
+    reasons: tuple[str, ...]
+
+
+def known_pd_ruler(face: FaceFacts, pd_mm: float, kind: KnownPdKind) -> Ruler | Refusal:
+    """Make a ruler of a pupillary distance that the person knows.
+
+    A distance PD shrinks by the convergence of the eyes when they look at the camera: P = PD·(Z - 10.5 mm)/Z. With
+    P = s·D and Z = f·s that is a quadratic equation in s. A near PD is a distance PD seen at 40 cm.
+
+    Parameters
+    ----------
+    face : FaceFacts
+        The face it belongs to.
+    pd_mm : float
+        The pupillary distance [mm].
+    kind : KnownPdKind
+        How it was measured.
+
+    Returns
+    -------
+    Ruler or Refusal
+        Refused when the head is turned too far, and when no distance from the camera fits: the face is closer than
+        the eyes can converge.
+
+    Raises
+    ------
+    ValueError
+        If `pd_mm` is not positive.
+    """
+    if pd_mm <= 0:
+        raise ValueError(f"a pupillary distance is positive, not {pd_mm}")
+    yaw_deg = abs(face.yaw_deg)
+    if yaw_deg > PD_MAX_YAW_DEG:
+        return Refusal("known_pd", ("head_turned",))
+    focal_px = face.camera.focal_px
+    pupils = _points_px(face, (RIGHT_PUPIL, LEFT_PUPIL))
+    pupils_px = float(np.linalg.norm(pupils[1] - pupils[0])) / _MESH_OVER_TRACED_PD
+    parts = [
+        _GIVEN_PD_SD_MM / pd_mm,
+        _MESH_PD_SD,
+        tan(radians(yaw_deg)) * radians(_YAW_SD_DEG),
+        _LENS_SD if face.glasses else 0.0,
+    ]
+    if kind is KnownPdKind.AS_PHOTOGRAPHED:
+        mm_per_px = pd_mm / pupils_px
+    else:
+        far_mm = pd_mm
+        if kind is KnownPdKind.NEAR:
+            far_mm *= READING_DISTANCE_MM / (READING_DISTANCE_MM - PUPIL_TO_EYE_CENTRE_MM)
+        # s²·D - s·PD + 10.5·PD/f = 0; of its two distances the far one is the one people are at.
+        discriminant = far_mm**2 - 4 * pupils_px * PUPIL_TO_EYE_CENTRE_MM * far_mm / focal_px
+        if discriminant < 0:
+            return Refusal("known_pd", ("too_close",))
+        mm_per_px = (far_mm + sqrt(discriminant)) / (2 * pupils_px)
+        convergence = PUPIL_TO_EYE_CENTRE_MM / (focal_px * mm_per_px)
+        parts += [convergence * _GAZE_SD, convergence * face.camera.focal_sd_px / focal_px]
+    reasons = [*(["eyes_closed"] if face.eyes_closed else []), *(["head_turned"] if yaw_deg > PD_OK_YAW_DEG else [])]
+    return ruler("known_pd", mm_per_px, hypot(*parts) * mm_per_px, reasons)
+
+
+def reference_ruler(face: FaceFacts, mm_per_px: float, sd: float, placement: ReferencePlacement | None) -> Ruler:
+    """Make a ruler of an object of known size that is held against the face.
+
+    Parameters
+    ----------
+    face : FaceFacts
+        The face it is held against: its own forehead and lip tell how far they are in front of its eyes.
+    mm_per_px, sd : float
+        The scale at the object, corrected for its tilt, and one standard deviation of it [mm/px].
+    placement : ReferencePlacement or None
+        Where it is held. None is taken for the middle between forehead and lip, and makes the ruler unreliable.
+
+    Returns
+    -------
+    Ruler
+        The scale at the plane of the eyes: what is nearer looks larger, so s = s_object / (1 + q/f), q the depth of
+        the object behind the eyes, which is negative.
+
+    Raises
+    ------
+    ValueError
+        If `mm_per_px` is not positive, or the object is at the lens.
+    """
+    where = {
+        ReferencePlacement.FOREHEAD: _FOREHEAD,
+        ReferencePlacement.UPPER_LIP: _UPPER_LIP,
+        None: _FOREHEAD + _UPPER_LIP,
+    }
+    behind = float(face.depth_px[list(where[placement])].mean()) / face.camera.focal_px
+    if mm_per_px <= 0 or behind <= -1:
+        raise ValueError(f"no object has {mm_per_px} mm/px and lies {behind} of its distance behind the eyes")
+    at_eyes = mm_per_px / (1 + behind)
+    placed_sd_mm = _UNPLACED_SD_MM if placement is None else _PLACED_SD_MM
+    parts = (
+        sd / mm_per_px * at_eyes,
+        placed_sd_mm / face.camera.focal_px,
+        at_eyes * behind / (1 + behind) * face.camera.focal_sd_px / face.camera.focal_px,
+    )
+    return ruler("reference_object", at_eyes, hypot(*parts), ["scale_uncertain"] if placement is None else [])
+
+
+def ruler(source: Source, mm_per_px: float, sd: float, reasons: list[str]) -> Ruler:
+    """Make a ruler that is unreliable when there are reasons, and `ok` when there are none."""
+    status = MeasurementStatus.UNRELIABLE if reasons else MeasurementStatus.OK
+    return Ruler(source, mm_per_px, sd, status, tuple(reasons))
+
+
+def _points_px(face: FaceFacts, points: tuple[int, ...]) -> NDArray[np.float64]:
+    """Back-project points, in px of the plane of the eyes: s times this is in millimetres, from the optical axis."""
+    depth = face.depth_px[list(points), np.newaxis]
+    across = (face.landmarks[list(points), :2] - face.camera.centre_px) * (1 + depth / face.camera.focal_px)
+    return np.concatenate([across, depth], axis=1)
