@@ -15,6 +15,9 @@ from werkzeug.exceptions import HTTPException
 
 from shared.errors import (
     AlreadyFinished,
+    BatchNotFound,
+    BatchTooLarge,
+    DuplicateReference,
     JobNotFound,
     LandmarksNotKept,
     NotFinished,
@@ -44,6 +47,9 @@ class ProblemKind:
 
 
 INVALID_REQUEST: Final = ProblemKind("invalid_request", HTTPStatus.BAD_REQUEST, "The request is not valid")
+DUPLICATE_REFERENCE: Final = ProblemKind(
+    "duplicate_reference", HTTPStatus.BAD_REQUEST, "A reference is given twice in a batch"
+)
 HOST_FORBIDDEN: Final = ProblemKind("host_forbidden", HTTPStatus.BAD_REQUEST, "This host name is not served")
 ORIGIN_FORBIDDEN: Final = ProblemKind("origin_forbidden", HTTPStatus.FORBIDDEN, "This page may not call the service")
 NOT_FOUND: Final = ProblemKind("not_found", HTTPStatus.NOT_FOUND, "There is no such thing")
@@ -160,9 +166,12 @@ def register_problem_handlers(app: Flask) -> None:
     app.register_error_handler(ProblemError, problem_response)
     app.register_error_handler(HTTPException, _on_http_exception)
     app.register_error_handler(Transient, _on_transient)
+    app.register_error_handler(BatchTooLarge, _on_batch_too_large)
+    app.register_error_handler(DuplicateReference, _on_duplicate_reference)
     app.register_error_handler(Exception, _on_bug)
     for error, kind, detail in (
         (JobNotFound, NOT_FOUND, "There is no such job, or it was deleted."),
+        (BatchNotFound, NOT_FOUND, "There is no such batch, or it was deleted."),
         (AlreadyFinished, ALREADY_FINISHED, "The job has ended; this can only be done before."),
         (NotFinished, NOT_FINISHED, "The job has not ended; wait for it, or cancel it."),
         (UploadGone, UPLOAD_GONE, "The photo of this job is no longer stored; send it again as a new job."),
@@ -173,6 +182,14 @@ def register_problem_handlers(app: Flask) -> None:
 
 def _always(problem: ProblemError) -> Any:
     return lambda _: problem_response(problem)
+
+
+def _on_batch_too_large(error: BatchTooLarge) -> Response:
+    return problem_response(invalid("body", str(error)))
+
+
+def _on_duplicate_reference(error: DuplicateReference) -> Response:
+    return problem_response(ProblemError(DUPLICATE_REFERENCE, str(error)))
 
 
 def _on_http_exception(error: HTTPException) -> Response:

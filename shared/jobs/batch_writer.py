@@ -80,13 +80,13 @@ class BatchWriter:
     def _check(self, options: JobOptions) -> None:
         head, limit = self._manifest.head, self._jobs.settings.max_batch_items
         if head.total >= limit:
-            raise BatchTooLarge(f"a batch may have {limit} items")
+            raise BatchTooLarge(f"a batch may have at most {limit} items")
         if self._jobs.clock() - made_ms(head.batch_id) > MAKING_LIMIT_S * 1000:
             raise StorageUnavailable("the photos of a batch took too long to be stored")
         if options.reference is not None:
             mark = hashlib.blake2b(options.reference.encode(), digest_size=16).digest()
             if mark in self._references:
-                raise DuplicateReference(options.reference)
+                raise DuplicateReference(f"{options.reference!r} is given twice")
             self._references.add(mark)
 
     def _add(self, item: Item) -> str:

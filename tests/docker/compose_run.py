@@ -254,7 +254,11 @@ def is_internal(network: str) -> bool:
 
 def test_redis_keeps_everything_and_lets_nobody_in_without_the_password(compose: Compose) -> None:
     redis = compose.container("redis")
-    for setting, value in (("appendonly", "yes"), ("maxmemory-policy", "noeviction")):
+    for setting, value in (
+        ("appendonly", "yes"),
+        ("maxmemory-policy", "noeviction"),
+        ("hash-max-ziplist-value", "256"),
+    ):
         assert run("docker", "exec", redis, "redis-cli", "config", "get", setting).stdout.split() == [setting, value]
     bare = run("docker", "exec", "--env", "REDISCLI_AUTH=", redis, "redis-cli", "ping", check=False)
     assert "NOAUTH" in bare.stdout + bare.stderr

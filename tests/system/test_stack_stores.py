@@ -65,6 +65,10 @@ def test_redis_keeps_everything_on_disk_and_throws_nothing_away(connection: redi
     assert connection.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
 
 
+def test_redis_keeps_records_with_long_references_compact(connection: redis.Redis) -> None:
+    assert connection.config_get("hash-max-ziplist-value") == {"hash-max-ziplist-value": "256"}
+
+
 def test_redis_answers_nobody_without_the_password(stores: Stack) -> None:
     ports = stores.folder.path / "ports.json"
     stranger = redis.Redis(port=json.loads(ports.read_text())["redis"])
