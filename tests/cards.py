@@ -6,17 +6,14 @@ camera's frame (X right, Y down, Z away), px positions are of centres of px.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
-from io import BytesIO
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
 ID1_MM = (85.60, 53.98)
@@ -56,14 +53,15 @@ class View:
 
     def to_px(self, points_mm: NDArray[np.float64]) -> NDArray[np.float64]:
         seen = np.c_[points_mm, np.ones(len(points_mm))] @ self.homography().T
-        return seen[:, :2] / seen[:, 2:]
+        return np.asarray(seen[:, :2] / seen[:, 2:], dtype=np.float64)
 
     def homography(self) -> NDArray[np.float64]:
         rotation = _turn(self.turn_deg) @ _turn(self.axis_deg) @ _tilt(self.tilt_deg) @ _turn(-self.axis_deg)
         offset = (np.array(self.centre_px) - self.axis_px) * self.mm_per_px
         columns = np.c_[rotation[:, :2], (*offset, self.depth_mm)]
         f = self.focal_px
-        return np.array([(f, 0, self.axis_px[0]), (0, f, self.axis_px[1]), (0, 0, 1)]) @ columns
+        lens = np.array([(f, 0, self.axis_px[0]), (0, f, self.axis_px[1]), (0, 0, 1)])
+        return np.asarray(lens @ columns, dtype=np.float64)
 
 
 def _turn(degrees: float) -> NDArray[np.float64]:
@@ -77,7 +75,7 @@ def _tilt(degrees: float) -> NDArray[np.float64]:
 
 
 def corners_mm(size_mm: tuple[float, float]) -> NDArray[np.float64]:
-    return np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * np.array(size_mm) / 2
+    return np.array([(-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5)]) * size_mm
 
 
 # What is printed on them
@@ -158,7 +156,11 @@ def marker(dictionary: str, marker_id: int, side_mm: float, margin_mm: float) ->
 
 
 def paint(
-    photo: NDArray[np.uint8], texture: NDArray[np.uint8], size_mm: tuple[float, float], view: View, corner_mm: float = 0.0
+    photo: NDArray[np.uint8],
+    texture: NDArray[np.uint8],
+    size_mm: tuple[float, float],
+    view: View,
+    corner_mm: float = 0.0,
 ) -> NDArray[np.uint8]:
     """Put a flat object into a photo, each px the mean of 4 x 4 rays through it."""
     corners = view.to_px(corners_mm(size_mm))
@@ -204,95 +206,3 @@ def _minified(texture: NDArray[np.uint8], size_mm: tuple[float, float], mm_per_s
     columns = max(8, min(round(size_mm[0] / mm_per_sample), texture.shape[1]))
     rows = max(8, min(round(size_mm[1] / mm_per_sample), texture.shape[0]))
     return np.asarray(Image.fromarray(texture).resize((columns, rows), Image.Resampling.BOX))
-
-
-# What happens to it there
-
-
-def shade(texture: NDArray[np.uint8], seed: int, strength: float = 0.15) -> NDArray[np.uint8]:
-    """Light an object unevenly: brighter towards one side by `strength`."""
-    rng = np.random.default_rng(seed)
-    angle = rng.uniform(0, 2 * np.pi)
-    y, x = np.mgrid[-0.5 : 0.5 : texture.shape[0] * 1j, -0.5 : 0.5 : texture.shape[1] * 1j]
-    light = 1 + strength * 2 * (x * np.cos(angle) + y * np.sin(angle)) - rng.uniform(0, strength)
-    return np.clip(texture * light[..., np.newaxis], 0, 255).astype(np.uint8)
-
-
-def glare(texture: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
-    """Let a lamp shine on an object: a soft spot that is burnt out in its middle."""
-    rng = np.random.default_rng(seed)
-    height, width = texture.shape[:2]
-    y, x = np.mgrid[:height, :width]
-    centre_x, centre_y, size = rng.uniform(0.2, 0.8) * width, rng.uniform(0.1, 0.9) * height, rng.uniform(0.15, 0.3)
-    spot = 1.6 * np.exp(-(((x - centre_x) ** 2 + (y - centre_y) ** 2) / (2 * (size * height) ** 2)))
-    return np.clip(texture + 255 * spot[..., np.newaxis], 0, 255).astype(np.uint8)
-
-
-def cast_shadow(
-    photo: NDArray[np.uint8], size_mm: tuple[float, float], view: View, shift_px: tuple[float, float], depth: float = 0.35
-) -> NDArray[np.uint8]:
-    """Darken what lies behind an object, softly, shifted as the light has it. To be called before `paint`."""
-    aside = replace(view, centre_px=(view.centre_px[0] + shift_px[0], view.centre_px[1] + shift_px[1]))
-    mask = Image.new("L", (photo.shape[1], photo.shape[0]))
-    ImageDraw.Draw(mask).polygon([(x, y) for x, y in aside.to_px(corners_mm(size_mm)).tolist()], fill=255)
-    soft = np.asarray(mask.filter(ImageFilter.GaussianBlur(float(np.hypot(*shift_px)) / 2 + 1))) / 255
-    return np.rint(photo * (1 - depth * soft[..., np.newaxis])).astype(np.uint8)
-
-
-def hold(
-    photo: NDArray[np.uint8],
-    size_mm: tuple[float, float],
-    view: View,
-    fingers: Sequence[tuple[int, float]],
-    skin: tuple[int, int, int] = (205, 160, 135),
-    width_mm: float = 15.0,
-) -> NDArray[np.uint8]:
-    """Lay fingers over an object's edges: each at a side (0 top, 1 right, 2 bottom, 3 left) and a fraction along it."""
-    corners = corners_mm(size_mm)
-    layer = Image.new("RGBA", (photo.shape[1], photo.shape[0]))
-    draw = ImageDraw.Draw(layer)
-    radius_px = width_mm / 2 / view.mm_per_px
-    for side, fraction in fingers:
-        start, end = corners[side], corners[(side + 1) % 4]
-        at = start + fraction * (end - start)
-        outwards = np.array([(0, -1), (1, 0), (0, 1), (-1, 0)][side])
-        tip, root = view.to_px(np.array([at - 7 * outwards, at + 45 * outwards]))
-        for shrink, light in ((1.0, 0.72), (0.9, 0.86), (0.75, 1.0)):
-            colour = tuple(int(light * channel) for channel in skin)
-            r = radius_px * shrink
-            draw.line([tuple(tip), tuple(root)], fill=colour, width=max(1, round(2 * r)))
-            draw.ellipse((tip[0] - r, tip[1] - r, tip[0] + r, tip[1] + r), fill=colour)
-    layer = layer.filter(ImageFilter.GaussianBlur(0.7))
-    out = Image.fromarray(photo).convert("RGBA")
-    out.alpha_composite(layer)
-    return np.asarray(out.convert("RGB"))
-
-
-def hair(photo: NDArray[np.uint8], view: View, seed: int, strands: int = 25) -> NDArray[np.uint8]:
-    """Let strands of hair fall over an object from above."""
-    rng = np.random.default_rng(seed)
-    image = Image.fromarray(photo)
-    draw = ImageDraw.Draw(image)
-    start = rng.uniform(-30, 10)
-    for _ in range(strands):
-        x_mm = start + rng.normal(0, 6)
-        points = np.array([(x_mm + 6 * np.sin(y / 25 + x_mm), y) for y in np.linspace(-75, rng.uniform(-20, 5), 24)])
-        upright = replace(view, turn_deg=0, tilt_deg=0)
-        line = [(x, y) for x, y in upright.to_px(points).tolist()]
-        draw.line(line, fill=(int(rng.integers(30, 60)), 30, 22), width=max(1, round(0.5 / view.mm_per_px)))
-    return np.asarray(image)
-
-
-def blur(photo: NDArray[np.uint8], sigma_px: float) -> NDArray[np.uint8]:
-    return np.asarray(Image.fromarray(photo).filter(ImageFilter.GaussianBlur(sigma_px)))
-
-
-def add_noise(photo: NDArray[np.uint8], sd: float, seed: int) -> NDArray[np.uint8]:
-    noise = np.random.default_rng(seed).normal(0, sd, photo.shape)
-    return np.clip(np.rint(photo + noise), 0, 255).astype(np.uint8)
-
-
-def as_jpeg(photo: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
-    file = BytesIO()
-    Image.fromarray(photo).save(file, "JPEG", quality=quality)
-    return np.asarray(Image.open(file))

@@ -37,10 +37,11 @@ LEAST_SIDE_SEEN: Final = 0.5
 LEAST_SEEN: Final = 0.7
 """Share of each side, and of all four, where the edge is seen: fingers may cover 30 % of a side, and elsewhere what is
 behind it may look like it."""
-MISFIT_FRACTION: Final = 0.004
-MISFIT_SDS: Final = 3.0
+MISFIT_FRACTION: Final = 0.0015
+MISFIT_SDS: Final = 2.0
 """By which share of the root of its area, and by how many standard deviations of its corners, a shape may differ from
-every view of the object. A straight business card of 89 mm x 51 mm at 60 cm differs by 1 %."""
+every view of the object. Cards of the fit half differ
+by 0.1 % (95 of 100), a straight business card of 89 mm x 51 mm at 60 cm by 0.8."""
 LEAST_ROUNDNESS: Final = 0.3
 LEAST_SECOND_ROUNDNESS: Final = 0.05
 """Of the four corners on average, and of the second least round: one may be hidden. Frames that are printed on cards,

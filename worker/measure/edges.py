@@ -36,8 +36,9 @@ _ON_LINE_PX: Final = 0.8
 _WINDOWS_PX: Final = (1.5, 1.2, 1.0)
 """How far from the line its steepest points are looked for, from fit to fit."""
 _DERIVATIVE_PX: Final = 0.75
-_FLOOR_PX: Final = 0.06
-"""What a corner's standard deviation has at least: px are not points. Seen on painted cards, docs/adr/0008."""
+_FLOOR_PX: Final = 0.15
+"""What a corner's standard deviation has at least: shadows, fingers and print pull a line more than scatter about it
+tells. With it, corners of painted cards scatter as they should, docs/adr/0008."""
 _LEAST_SINE: Final = 0.5
 """Of the angle between neighbouring sides: a card's never meet at less than 60 degrees."""
 

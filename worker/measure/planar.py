@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from worker.measure.camera import Camera
 
 _CORNERS: Final = 4
-_FOCALS: Final = 9
+_FOCALS: Final = 7
 _FOCAL_SDS: Final = 1.5
 """How many focal lengths are tried for the view that fits, and how many standard deviations around the one believed."""
 _SMALLEST_FOCAL: Final = 0.4
@@ -45,8 +45,7 @@ class PlanarScale:
     misfit_px : float
         Root mean square of the distances from the corners to those of the view of a rectangle that fits them [px]. A
         tilt that shortens one side must make its far end smaller too, by as much as the distance allows: so a shape
-        of other proportions does not pass as a tilted one. An upper bound, as the view is in closed form and not the
-        best of all.
+        of other proportions does not pass as a tilted one.
     """
 
     mm_per_px: float
@@ -216,9 +215,26 @@ def _fit_of_view(
     fits = []
     for sign in (1, -1):
         columns = turn.T @ np.concatenate([axes, sign * third_row[np.newaxis]])
-        points = flat @ columns.T + distance_mm * turn[2]
-        seen_px = points[:, :2] / points[:, 2:] * focal_px + centre_px
         facing = abs(float(np.linalg.det(columns[:2])))
-        misfit_px = float(np.sqrt(((seen_px - corners_px) ** 2).sum(axis=1).mean()))
+        misfit_px = _misfit_px(corners_px - centre_px, flat @ columns.T, distance_mm * turn[2], focal_px)
         fits.append((misfit_px, float(np.degrees(np.arccos(min(facing, 1.0))))))
     return min(fits)
+
+
+def _misfit_px(
+    seen_px: NDArray[np.float64], around_mm: NDArray[np.float64], place_mm: NDArray[np.float64], focal_px: float
+) -> float:
+    """Tell how far points stay from those of a view once it is turned and moved to fit them best, to first order.
+
+    `seen_px` (4, 2) are from the optical axis, `around_mm` (4, 3) from the object's centre, which is at `place_mm`.
+    """
+    x, y, z = (around_mm + place_mm).T
+    residuals = (seen_px - np.stack([x, y], axis=1) / z[:, np.newaxis] * focal_px).ravel()
+    zero, one = np.zeros(_CORNERS), np.ones(_CORNERS)
+    by_place = np.stack([np.stack([one, zero, -x / z], axis=1), np.stack([zero, one, -y / z], axis=1)], axis=1)
+    by_place *= (focal_px / z)[:, np.newaxis, np.newaxis]
+    # A small turn w moves a point by w x around: each row of derivatives d gives around x d.
+    by_turn = np.cross(around_mm[:, np.newaxis], by_place)
+    design = np.concatenate([by_place, by_turn], axis=2).reshape(2 * _CORNERS, -1)
+    left = residuals - design @ np.linalg.lstsq(design, residuals, rcond=None)[0]
+    return float(np.sqrt((left**2).sum() / _CORNERS))
