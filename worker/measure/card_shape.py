@@ -32,7 +32,7 @@ LEAST_MARKER_SIDE_PX: Final = 30.0
 """Of a marker; shorter, the largest code has fewer than 3.4 px for each of its 9 modules."""
 
 MAX_TILT_DEG: Final = 27.0
-"""25 degrees are promised; a playing card that lies straight would be a card tilted by 28."""
+"""25 degrees are promised, and noise adds to what is read."""
 LEAST_SIDE_SEEN: Final = 0.5
 LEAST_SEEN: Final = 0.7
 """Share of each side, and of all four, where the edge is seen: fingers may cover 30 % of a side, and elsewhere what is

@@ -18,7 +18,7 @@ _MAX_SEGMENTS: Final = 1000
 _MAX_SEEDS: Final = 500
 _MAX_LINES: Final = 160
 """These bound the work on any picture: the longest of each are kept. Of a portrait there are 500 to 1,200 segments at
-the size that is searched; with a busy background the least side of a card was line 126."""
+the size that is searched; before a flag a card's least side was line 120."""
 _SAME_LINE_DEG: Final = 3.0
 _SAME_LINE_PX: Final = 2.0
 """Segments are found to a px or so, and short ones to a few degrees."""

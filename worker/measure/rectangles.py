@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _MAX_PAIRS: Final = 800
 _MAX_QUADRILATERALS: Final = 40_000
-"""These bound the work on any picture: the best drawn of each are kept. A portrait has up to 30,000."""
+"""These bound the work on any picture: the best drawn of each are kept. A portrait has 8,000 to 38,000."""
 _CORNERS: Final = 4
 
 _PARALLEL_DEG: Final = 10.0
