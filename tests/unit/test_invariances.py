@@ -1,7 +1,8 @@
 """What must not change a face's measurements: where it is in the frame, its size, roll, side, crop, compression.
 
 Through the whole pipeline and a real mesh, so the tolerances are the mesh's own: moving a crop by three pixels moves
-landmarks of this portrait by one per cent of the distance between the eyes, single widths by up to two.
+landmarks by half a per cent of the distance between the eyes on good portraits. This one, of a woman in glasses and a cap,
+moved by up to 1.2 % with the frame and 1.9 % in the mirror, and single widths by up to 2.6 %.
 """
 
 from __future__ import annotations

@@ -163,6 +163,7 @@ def test_drawn_with_all_its_perspective_a_face_has_nearly_the_same_pose(
 ) -> None:
     mesh = photographed((yaw, pitch, roll), distance_mm, (beside_x, beside_y), share=1.0)
     turn = rotation_of(yaw, pitch, roll).T @ estimate_pose(mesh, CAMERA).rotation
+    # 5.0 degrees is the worst that was seen: at 40 cm, turned by 48 and in a corner of the frame.
     assert np.degrees(np.arccos((np.trace(turn) - 1) / 2)) < 7
 
 
