@@ -1,8 +1,8 @@
 """What must not change a face's measurements: where it is in the frame, its size, roll, side, crop, compression.
 
 Through the whole pipeline and a real mesh, so the tolerances are the mesh's own: moving a crop by three pixels moves
-landmarks by half a per cent of the distance between the eyes on good portraits. This one, of a woman in glasses and a cap,
-moved by up to 1.2 % with the frame and 1.9 % in the mirror, and single widths by up to 2.6 %.
+landmarks by half a per cent of the distance between the eyes on good portraits. This one, of a woman in glasses and a
+cap, was seen to move by up to 1.2 % with the frame and 1.9 % in the mirror, and a single width by 2.5 %.
 """
 
 from __future__ import annotations
