@@ -50,7 +50,7 @@ def mesh_of_face(result: dict[str, Any], number: int) -> FaceMesh:
     Parameters
     ----------
     result : dict
-        As `shared.schemas.JobResult`, with landmarks.
+        As `shared.results.JobResult`, with landmarks.
     number : int
         Which face, the largest being 0.
 

@@ -24,7 +24,7 @@ def draw_overlay(result: dict[str, Any], preview_jpeg: bytes | None, *, legend: 
     Parameters
     ----------
     result : dict
-        As `shared.schemas.JobResult`, with landmarks.
+        As `shared.results.JobResult`, with landmarks.
     preview_jpeg : bytes, optional
         A small copy of the photo without metadata; it is stretched to the size of the photo.
     legend : bool

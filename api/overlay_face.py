@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape, quoteattr
 from api.overlay_text import DASHES, NUMBERS, colour_of, in_words, status_in_words, value_in_words
 from shared.measurement_definition import Kind, MeasurementDefinition
 from shared.measurements import DEFINITIONS
-from shared.schemas import MeasurementStatus
+from shared.results import MeasurementStatus
 from shared.tessellation import EDGES, SKIN_POINTS
 
 Point = complex
@@ -88,7 +88,7 @@ def draw_face(number: int, face: dict[str, Any], *, named: bool) -> DrawnFace:
     number : int
         1 for the largest.
     face : dict
-        As `shared.schemas.Face`, with landmarks.
+        As `shared.results.Face`, with landmarks.
     named : bool
         Whether its number stands above it.
     """

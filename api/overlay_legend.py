@@ -58,7 +58,7 @@ def draw_legend(number: int, face: dict[str, Any], shape: DrawnFace, *, left: fl
     number : int
         1 for the largest.
     face : dict
-        As `shared.schemas.Face`.
+        As `shared.results.Face`.
     shape : DrawnFace
         Where it is drawn, within the element of the id `scene`.
     left : float

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from shared.measurements import DEFINITIONS
-from shared.schemas import MeasurementStatus
+from shared.results import MeasurementStatus
 
 COLOURS: Final = {
     "forehead_width": "#ffd166",

@@ -25,7 +25,8 @@ from shared.errors import (
     Transient,
     UploadGone,
 )
-from shared.schemas import FieldError, JobOptions, Problem, RetakeHint
+from shared.results import RetakeHint
+from shared.schemas import FieldError, JobOptions, Problem
 
 logger = logging.getLogger(__name__)
 

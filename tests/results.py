@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from shared.measurement_definition import Kind, MeasurementDefinition
 from shared.measurements import DEFINITIONS, DEFINITIONS_VERSION
-from shared.schemas import JobResult
+from shared.results import JobResult
 from worker.measure.camera import camera_of_photo
 from worker.measure.depth import to_millimetres
 from worker.measure.pose import estimate_pose, towards_camera

@@ -9,7 +9,8 @@ import numpy as np
 
 from shared.measurement_definition import Kind, MeasurementDefinition
 from shared.measurements import DEFINITIONS
-from shared.schemas import KnownPdKind, MeasurementStatus, ReferencePlacement
+from shared.results import MeasurementStatus
+from shared.schemas import KnownPdKind, ReferencePlacement
 from worker.measure.depth import depth_behind_eyes_px
 from worker.measure.expression import Expression, read_expression
 from worker.measure.geometry import bounding_box, distance_px, outer_eye_distance_px
@@ -108,7 +109,7 @@ def measure_face(
     Returns
     -------
     dict
-        As `shared.schemas.Face`, ready for JSON.
+        As `shared.results.Face`, ready for JSON.
     """
     landmarks = photo.to_full_px(found.landmarks)
     pose = estimate_pose(landmarks, camera)

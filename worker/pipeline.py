@@ -93,7 +93,7 @@ def measure_photo(data: bytes, options: JobOptions, finder: FaceFinder, limits: 
     Returns
     -------
     Measured
-        With `shared.schemas.JobResult` as its result, in pixels of the full upright photo.
+        With `shared.results.JobResult` as its result, in pixels of the full upright photo.
 
     Raises
     ------

@@ -14,7 +14,8 @@ from shared.jobs.lifecycle import CHUNK, JobLifecycle
 from shared.jobs.record import JobRecord
 from shared.jobs.store import Claim
 from shared.names import QueueName
-from shared.schemas import JobError, JobStatus, RetakeHint
+from shared.results import RetakeHint
+from shared.schemas import JobError, JobStatus
 from shared.storage import layout
 from worker.pipeline import FaceFinder, measure_photo
 from worker.time_limit import process_ends_after

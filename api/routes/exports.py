@@ -18,7 +18,8 @@ from api.routes.jobs import JobPath
 from shared.errors import JobNotFound, LandmarksNotKept, NotFinished, ObjectMissing
 from shared.jobs.record import JobRecord
 from shared.names import LOCAL_TENANT
-from shared.schemas import MAX_FACES, JobStatus, Schema
+from shared.schema_base import Schema
+from shared.schemas import MAX_FACES, JobStatus
 from shared.storage import layout
 
 UNITS_HEADER: Final = "X-Mesh-Units"

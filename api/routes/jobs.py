@@ -23,7 +23,8 @@ from shared.image_formats import ImageFormat
 from shared.jobs.record import JobRecord
 from shared.jobs.store import JobQuery
 from shared.names import JOB_ID_PATTERN, LOCAL_TENANT, QueueName
-from shared.schemas import Job, JobList, JobStatus, Reference, Schema
+from shared.schema_base import Schema
+from shared.schemas import Job, JobList, JobStatus, Reference
 
 logger = logging.getLogger(__name__)
 

@@ -27,7 +27,7 @@ from shared.deliveries.schemas import (
 )
 from shared.deliveries.store import DeliveryNotFound, DeliveryQuery
 from shared.names import LOCAL_TENANT
-from shared.schemas import Schema
+from shared.schema_base import Schema
 from shared.targets import TargetForbidden, check_target
 
 WEBHOOK_TARGET_FORBIDDEN: Final = ProblemKind(

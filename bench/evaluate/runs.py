@@ -58,7 +58,7 @@ class MeasuredPhoto:
     hand : HandPlaced, optional
         None where no file of points of a known scheme lies beside it.
     result : dict, optional
-        `shared.schemas.JobResult`; None when the photo was refused.
+        `shared.results.JobResult`; None when the photo was refused.
     refused : str, optional
         The code of the refusal.
     """

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from shared.deliveries.record import DeliveryStatus
-from shared.schemas import Schema
+from shared.schema_base import Schema
 from shared.targets import MAX_URL_LENGTH
 
 

@@ -30,7 +30,8 @@ from shared.jobs.archive import JobArchive
 from shared.jobs.record import JobRecord, new_record
 from shared.jobs.store import Claim, ClaimRefusal, Cleanup, CleanupKind, JobQuery, JobStore, Settlement
 from shared.names import QueueName, is_job_id, new_job_id
-from shared.schemas import JobError, JobOptions, JobStatus, RetakeHint
+from shared.results import RetakeHint
+from shared.schemas import JobError, JobOptions, JobStatus
 from shared.storage import layout
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from shared.schemas import Face, JobOptions, JobResult
+from shared.results import Face, JobResult
+from shared.schemas import JobOptions
 from worker.measure.mean_face import mirror_points
 from worker.pipeline import measure_photo
 from worker.vision.decode import DecodeLimits

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.schemas import MeasurementStatus
+from shared.results import MeasurementStatus
 from worker.measure.camera import Camera
 from worker.measure.iris import iris_ruler
 from worker.measure.rulers import FaceFacts, Refusal, Ruler

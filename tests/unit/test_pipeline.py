@@ -15,7 +15,8 @@ from PIL import Image
 from shared.errors import CorruptImage, ImageTooLarge, ImageTooSmall, NoFace, Rejected, UnsupportedFormat
 from shared.measurement_definition import Kind
 from shared.measurements import DEFINITIONS
-from shared.schemas import JobOptions, JobResult
+from shared.results import JobResult
+from shared.schemas import JobOptions
 from tests import files
 from worker.measure.geometry import outer_eye_distance_px
 from worker.pipeline import OUTER_EYE_DISTANCE_PX, finer_reduction, measure_photo

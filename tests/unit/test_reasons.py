@@ -12,7 +12,8 @@ from PIL import Image, ImageFilter
 
 from bench.renders import lift, render
 from shared.errors import RequirementNotMet
-from shared.schemas import Face, JobOptions, JobResult
+from shared.results import Face, JobResult
+from shared.schemas import JobOptions
 from tests.unit.portraits import COLLINS, HOPPER, portrait, wearing
 from worker.pipeline import measure_photo
 from worker.vision.decode import DecodeLimits

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import schemas
-from shared.schemas import KnownPdKind, MeasurementStatus, ReferencePlacement
+from shared import results
+from shared.results import MeasurementStatus
+from shared.schemas import KnownPdKind, ReferencePlacement
 from worker.measure.camera import Camera
 from worker.measure.rulers import FaceFacts, Refusal, Ruler, known_pd_ruler, reference_ruler
 from worker.measure.scale import choose_scale
@@ -223,7 +224,7 @@ def test_the_distance_follows_from_the_focal_length_and_is_as_uncertain() -> Non
 def test_it_fits_the_schema() -> None:
     scale, _ = choose_scale([CARD, IRIS], CAMERA)
     assert scale is not None
-    shown = schemas.Scale.model_validate({**asdict(scale), "reasons": list(scale.reasons)})
+    shown = results.Scale.model_validate({**asdict(scale), "reasons": list(scale.reasons)})
     assert shown.agreement is not None
     assert shown.agreement.source == "iris"
     assert shown.source == "reference_object"

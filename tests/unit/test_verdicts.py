@@ -14,7 +14,8 @@ from bench.geometry import iris_mm_per_px
 from bench.renders import lift, render
 from shared.measurement_definition import MeasurementDefinition
 from shared.measurements import DEFINITIONS
-from shared.schemas import KnownPdKind, MeasurementStatus
+from shared.results import MeasurementStatus
+from shared.schemas import KnownPdKind
 from tests.composites import blurred
 from tests.unit.portraits import COLLINS, HOPPER, Seen, mirrored, portrait, scaled, seen, wearing
 from worker.measure.camera import Camera, camera_of_photo

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from shared.schemas import MeasurementStatus
+from shared.results import MeasurementStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ def unmet_requirements(
     Parameters
     ----------
     measurements : mapping
-        Of one face, by key, each as `shared.schemas.MeasurementValue`.
+        Of one face, by key, each as `shared.results.MeasurementValue`.
     required : sequence of str
         Keys that must come out `ok`.
     max_mm_sd : float, optional

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from shared.schemas import RetakeHint
+from shared.results import RetakeHint
 
 _HINTS: Final[Mapping[str, str]] = {
     "cropped": "Step back until the whole head is in the picture, with some room around it.",

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
-from shared.schemas import KnownPdKind, MeasurementStatus, ReferencePlacement
+from shared.results import MeasurementStatus
+from shared.schemas import KnownPdKind, ReferencePlacement
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

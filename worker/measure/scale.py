@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import hypot
 from typing import TYPE_CHECKING, Final
 
-from shared.schemas import MeasurementStatus
+from shared.results import MeasurementStatus
 from worker.measure.rulers import Refusal, Ruler
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ AGREEMENT_SD: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """What the next best ruler says; as `shared.schemas.ScaleAgreement`."""
+    """What the next best ruler says; as `shared.results.ScaleAgreement`."""
 
     source: Source
     mm_per_px: float
@@ -34,7 +34,7 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How many millimetres a pixel is at the plane of the eyes; as `shared.schemas.Scale`.
+    """How many millimetres a pixel is at the plane of the eyes; as `shared.results.Scale`.
 
     Attributes
     ----------

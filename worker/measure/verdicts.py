@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from shared.measurement_definition import Kind, MeasurementDefinition, Region
-from shared.schemas import MeasurementStatus
+from shared.results import MeasurementStatus
 from worker.measure.occlusion import COVERED, SURELY_COVERED
 
 _OK, _UNRELIABLE, _NOT_MEASURABLE = (
