@@ -9,6 +9,7 @@ from flask import Flask, current_app
 
 from api.waiting import Waiters
 from shared.config import Settings
+from shared.deliveries.desk import DeliveryDesk
 from shared.jobs.lifecycle import JobLifecycle
 
 EXTENSION: Final = "facefit"
@@ -19,6 +20,7 @@ class Services:
     """Built once for a process and given to `create_app`."""
 
     jobs: JobLifecycle
+    desk: DeliveryDesk
     waiters: Waiters
     settings: Settings
 

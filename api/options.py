@@ -56,12 +56,20 @@ def _as_text_field(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[
         if choice.get("type") != "null":
             flat = {**choice, **flat}
     if "$ref" in flat:
-        flat = {**definitions[flat.pop("$ref").rsplit("/", 1)[-1]], **flat}
+        flat = {**definitions[_name(flat)], **flat}
+        del flat["$ref"]
+    if "$ref" in flat.get("items", {}):
+        flat["items"] = {key: definitions[_name(flat["items"])][key] for key in ("type", "enum")}
     if flat.get("default", ...) is None:
         del flat["default"]
     flat.pop("title", None)
     flat["description"] = " ".join(flat["description"].split())
     return flat
+
+
+def _name(reference: dict[str, Any]) -> str:
+    """Return the name of what a schema refers to."""
+    return str(reference["$ref"]).rpartition("/")[2]
 
 
 OPTION_SCHEMAS: Final = _described_options()

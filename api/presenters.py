@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import suppress
-from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final
 
 import orjson
 from flask import Response
 
-from shared.clock import from_ms
 from shared.errors import RecordsUnavailable
 from shared.jobs.lifecycle import JobLifecycle
 from shared.jobs.record import JobRecord
 from shared.schemas import FaceCoordinates, Job, JobStatus
+from shared.views import job_view
 
 JSON_TYPE: Final = "application/json"
 POLL_AGAIN_S: Final = 1
@@ -25,31 +24,11 @@ _LEGACY_LANDMARKS: Final = 468
 
 def job_model(jobs: JobLifecycle, record: JobRecord) -> Job:
     """Return a job as clients see it, without its result."""
-    return Job(
-        id=record.id,
-        status=record.status,
-        reference=record.options.reference,
-        created_at=from_ms(record.created_ms),
-        started_at=_time(record.started_ms),
-        finished_at=_time(record.finished_ms),
-        expires_at=from_ms(record.expires_ms),
-        attempts=record.attempts,
-        queue_position=_queue_position(jobs, record),
-        error=record.error,
-        result=None,
-    )
-
-
-def _queue_position(jobs: JobLifecycle, record: JobRecord) -> int | None:
-    if record.status is not JobStatus.QUEUED:
-        return None
-    with suppress(RecordsUnavailable):  # a detail: no reason to refuse the rest
-        return jobs.store.queue_position(record)
-    return None
-
-
-def _time(time_ms: int | None) -> datetime | None:
-    return None if time_ms is None else from_ms(time_ms)
+    position: int | None = None
+    if record.status is JobStatus.QUEUED:
+        with suppress(RecordsUnavailable):  # a detail: no reason to refuse the rest
+            position = jobs.store.queue_position(record)
+    return job_view(record, queue_position=position)
 
 
 def model_json(model: Any) -> bytes:

@@ -17,6 +17,7 @@ from shared.errors import (
     AlreadyFinished,
     BatchNotFound,
     BatchTooLarge,
+    DeliveryNotFound,
     DuplicateReference,
     JobNotFound,
     LandmarksNotKept,
@@ -27,6 +28,7 @@ from shared.errors import (
 )
 from shared.results import RetakeHint
 from shared.schemas import FieldError, JobOptions, Problem
+from shared.targets import TargetForbidden
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +52,9 @@ class ProblemKind:
 INVALID_REQUEST: Final = ProblemKind("invalid_request", HTTPStatus.BAD_REQUEST, "The request is not valid")
 DUPLICATE_REFERENCE: Final = ProblemKind(
     "duplicate_reference", HTTPStatus.BAD_REQUEST, "A reference is given twice in a batch"
+)
+WEBHOOK_TARGET_FORBIDDEN: Final = ProblemKind(
+    "webhook_target_forbidden", HTTPStatus.BAD_REQUEST, "This target may not be called"
 )
 HOST_FORBIDDEN: Final = ProblemKind("host_forbidden", HTTPStatus.BAD_REQUEST, "This host name is not served")
 ORIGIN_FORBIDDEN: Final = ProblemKind("origin_forbidden", HTTPStatus.FORBIDDEN, "This page may not call the service")
@@ -169,10 +174,12 @@ def register_problem_handlers(app: Flask) -> None:
     app.register_error_handler(Transient, _on_transient)
     app.register_error_handler(BatchTooLarge, _on_batch_too_large)
     app.register_error_handler(DuplicateReference, _on_duplicate_reference)
+    app.register_error_handler(TargetForbidden, _on_target_forbidden)
     app.register_error_handler(Exception, _on_bug)
     for error, kind, detail in (
         (JobNotFound, NOT_FOUND, "There is no such job, or it was deleted."),
         (BatchNotFound, NOT_FOUND, "There is no such batch, or it was deleted."),
+        (DeliveryNotFound, NOT_FOUND, "There is no such delivery, or its job was deleted."),
         (AlreadyFinished, ALREADY_FINISHED, "The job has ended; this can only be done before."),
         (NotFinished, NOT_FINISHED, "The job has not ended; wait for it, or cancel it."),
         (UploadGone, UPLOAD_GONE, "The photo of this job is no longer stored; send it again as a new job."),
@@ -191,6 +198,10 @@ def _on_batch_too_large(error: BatchTooLarge) -> Response:
 
 def _on_duplicate_reference(error: DuplicateReference) -> Response:
     return problem_response(ProblemError(DUPLICATE_REFERENCE, str(error)))
+
+
+def _on_target_forbidden(error: TargetForbidden) -> Response:
+    return problem_response(ProblemError(WEBHOOK_TARGET_FORBIDDEN, f"{error}."))
 
 
 def _on_http_exception(error: HTTPException) -> Response:

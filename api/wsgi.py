@@ -11,6 +11,6 @@ from shared.services import connect
 
 settings = Settings()
 configure_logging(settings)
-_jobs = connect(settings)
+_connected = connect(settings)
 _places = max(1, int(settings.api_threads * settings.max_waiting_share))
-app = create_app(Services(_jobs, Waiters(_jobs.store, places=_places), settings))
+app = create_app(Services(_connected.jobs, _connected.desk, Waiters(_connected.jobs.store, places=_places), settings))

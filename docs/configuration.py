@@ -14,7 +14,7 @@ PAGE: Final = Path(__file__).with_suffix(".md")
 _HEAD: Final = """# Configuration
 
 Every setting is an environment variable; this page is generated from `shared/config.py` by `make docs`.
-API, workers and upkeep read the same ones. Times are seconds.
+API, workers, sender and upkeep read the same ones. Times are seconds.
 
 | Variable | Default | What it sets |
 |---|---|---|
@@ -26,7 +26,7 @@ def _default(field: FieldInfo) -> str:
     if isinstance(value, SecretStr):
         value = value.get_secret_value()
     if isinstance(value, tuple):
-        value = ",".join(value)
+        value = ",".join(map(str, value))
     if isinstance(value, bool):
         value = int(value)
     if isinstance(value, float):

@@ -5,9 +5,11 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, NonNegativeInt, SecretStr, model_validator
 from pydantic.functional_validators import BeforeValidator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from shared.targets import DEFAULT_PORTS, OutboundPolicy
 
 MEGABYTE = 1_000_000
 DAY_S = 86_400.0
@@ -17,7 +19,12 @@ def _split_on_commas(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
+def _ports(value: object) -> object:
+    return tuple(int(part) for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
 CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_on_commas)]
+Ports = Annotated[tuple[NonNegativeInt, ...], NoDecode, BeforeValidator(_ports)]
 
 
 class Settings(BaseSettings):
@@ -94,6 +101,38 @@ class Settings(BaseSettings):
         DAY_S, gt=0, description="How long the photos of a batch may take to come by the upload forms it was given."
     )
 
+    # The way out: webhooks, and photos at URLs
+    public_url: str = Field(
+        "http://127.0.0.1:8000",
+        description="Where clients reach the API; what `result_url` in a webhook begins with.",
+    )
+    outbound_allowed_hosts: CommaSeparated = Field(
+        (),
+        description="Names or addresses (`host` or `host:port`, comma-separated) that webhooks and photos at URLs may"
+        " go to although they are, or resolve to, addresses of a private network or this machine.",
+    )
+    outbound_allow_http: bool = Field(False, description="Let webhooks and photos at URLs use `http` beside `https`.")
+    outbound_ports: Ports = Field(
+        tuple(sorted(DEFAULT_PORTS.values())),
+        description="The ports that webhooks and photos at URLs may go to, comma-separated.",
+    )
+    webhook_timeout_s: float = Field(
+        15.0, gt=0, description="The longest that an attempt at a delivery may take, look-up and answer included."
+    )
+    delivery_lease_s: float = Field(
+        60.0, gt=0, description="How long a sender may hold a delivery before it is given to another."
+    )
+    delivery_threads: int = Field(16, ge=1, description="Attempts at deliveries that one sender process makes at once.")
+    delivery_per_receiver: int = Field(
+        2, ge=1, description="Attempts of one tenant at once to one `host:port`, over all senders."
+    )
+    delivery_per_tenant: int = Field(
+        8, ge=1, description="Attempts of one tenant at once, over all senders; keep it below their threads together."
+    )
+    delivery_poll_s: float = Field(
+        0.25, gt=0, description="Pause of an idle sender before it looks again whether a delivery is due."
+    )
+
     # The worker
     worker_beat_s: float = Field(5.0, gt=0, description="How often a worker process says that it lives.")
 
@@ -105,11 +144,23 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is logged, and above.")
 
     @model_validator(mode="after")
-    def _lease_outlasts_a_photo(self) -> Self:
+    def _leases_outlast_what_they_are_for(self) -> Self:
         if self.lease_s <= self.photo_time_limit_s:
             message = "FACEFIT_LEASE_S must be longer than FACEFIT_PHOTO_TIME_LIMIT_S"
             raise ValueError(message)
+        if self.delivery_lease_s <= self.webhook_timeout_s:
+            message = "FACEFIT_DELIVERY_LEASE_S must be longer than FACEFIT_WEBHOOK_TIMEOUT_S"
+            raise ValueError(message)
         return self
+
+    def outbound_policy(self, total_s: float) -> OutboundPolicy:
+        """Return where this service may reach out to, in attempts of `total_s` at most."""
+        return OutboundPolicy(
+            total_s=total_s,
+            ports=frozenset(self.outbound_ports),
+            allow_http=self.outbound_allow_http,
+            allowed_hosts=frozenset(host.lower() for host in self.outbound_allowed_hosts),
+        )
 
 
 def is_loopback(host: str) -> bool:

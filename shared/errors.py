@@ -166,6 +166,10 @@ class BatchNotFound(FacefitError):
     """Raised when there is no such batch, it has been deleted, or it is another tenant's."""
 
 
+class DeliveryNotFound(FacefitError):
+    """Raised when there is no such delivery, its job was deleted, or it is another tenant's."""
+
+
 class BatchTooLarge(FacefitError):
     """Raised when a batch is given more items than it may have."""
 

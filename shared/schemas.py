@@ -15,6 +15,7 @@ from shared.measurements import DEFINITIONS
 from shared.reference_objects import check_reference_object
 from shared.results import JobResult, RetakeHint
 from shared.schema_base import Schema
+from shared.targets import MAX_URL_LENGTH
 
 MAX_REFERENCE_LENGTH = 128
 MAX_FACES = 10
@@ -69,6 +70,16 @@ class KnownPdKind(StrEnum):
     """Between the pupils as they stand in this photo."""
 
 
+class WebhookEvent(StrEnum):
+    """What a receiver can be told of."""
+
+    JOB_SUCCEEDED = "job.succeeded"
+    JOB_REJECTED = "job.rejected"
+    JOB_FAILED = "job.failed"
+    JOB_CANCELLED = "job.cancelled"
+    BATCH_COMPLETED = "batch.completed"
+
+
 class ReferencePlacement(StrEnum):
     """Where on the face a reference object is held."""
 
@@ -79,6 +90,10 @@ class ReferencePlacement(StrEnum):
 def _keys(value: object) -> object:
     """Take the comma-separated text of a form field for a list."""
     return [key.strip() for key in value.split(",") if key.strip()] if isinstance(value, str) else value
+
+
+def _each_once(events: list[WebhookEvent]) -> list[WebhookEvent]:
+    return list(dict.fromkeys(events))
 
 
 def _known_keys(keys: list[str]) -> list[str]:
@@ -117,6 +132,12 @@ class JobOptions(Schema):
     keep_image: bool = False
     """Whether the photo is kept until the job expires, to draw overlays on; else it is deleted once measured."""
 
+    webhook_url: str | None = Field(None, min_length=1, max_length=MAX_URL_LENGTH)
+    """Where to call back. A photo of its own is told of when it ends; a batch when it is complete."""
+    webhook_events: Annotated[list[WebhookEvent], BeforeValidator(_keys), AfterValidator(_each_once)] = Field([])
+    """What to call back about (separated by commas in forms and queries), if not that. Given for a batch, `job.*`
+    events are sent of each of its photos."""
+
     @model_validator(mode="after")
     def _together(self) -> Self:
         if self.max_mm_sd is not None and not self.require:
@@ -127,6 +148,9 @@ class JobOptions(Schema):
             raise ValueError(message)
         if self.reference_object_placement is not None and self.reference_object is None:
             message = "reference_object_placement says where the object named in `reference_object` is held; name it"
+            raise ValueError(message)
+        if self.webhook_events and self.webhook_url is None:
+            message = "webhook_events says what the target in `webhook_url` hears; name it"
             raise ValueError(message)
         return self
 
@@ -148,7 +172,7 @@ class Job(Schema):
     object: Literal["job"] = "job"
     status: JobStatus
     reference: str | None
-    batch_id: str | None = None
+    batch_id: str | None
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None

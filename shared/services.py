@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from shared.config import Settings
+from shared.deliveries.desk import DeliveryDesk
+from shared.deliveries.redis_store import RedisDeliveryStore
 from shared.jobs.lifecycle import JobLifecycle
 from shared.jobs.redis_store import RedisJobStore
 from shared.queue import CeleryDoorbell, make_celery
 from shared.storage.s3 import S3ObjectStore
 
 
-def connect(settings: Settings) -> JobLifecycle:
-    """Return the life of jobs over Redis, S3 and Celery. Nothing is contacted yet."""
-    return JobLifecycle(
-        RedisJobStore(settings), S3ObjectStore(settings), CeleryDoorbell(make_celery(settings)), settings
-    )
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The life of jobs, and that of deliveries, over the same Redis and storage."""
+
+    jobs: JobLifecycle
+    desk: DeliveryDesk
+
+
+def connect(settings: Settings) -> Connected:
+    """Return the services over Redis, S3 and Celery. Nothing is contacted yet."""
+    objects = S3ObjectStore(settings)
+    desk = DeliveryDesk(RedisDeliveryStore(settings), objects, settings)
+    jobs = JobLifecycle(RedisJobStore(settings), objects, CeleryDoorbell(make_celery(settings)), settings)
+    return Connected(jobs, desk)

@@ -21,6 +21,7 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 BUCKET: Final = "facefit"
 API: Final = "api"
 UPKEEP: Final = "upkeep"
+DELIVERY: Final = "delivery"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,10 @@ def settings_env(
 
 
 def services(settings: Mapping[str, str]) -> tuple[ChildSpec, ...]:
-    """Return how to run the API, the workers and the upkeep; the API is stopped first, so that nothing new comes in."""
+    """Return how to run the API, the workers, the sender and the upkeep.
+
+    The API is stopped first, so that nothing new comes in.
+    """
     env = {
         **settings,
         "PYTHONUNBUFFERED": "1",
@@ -72,7 +76,8 @@ def services(settings: Mapping[str, str]) -> tuple[ChildSpec, ...]:
     }
     api = _python(API, "gunicorn", "-c", "python:api.gunicorn_conf", "api.wsgi:app", env=env, stop_rank=0)
     upkeep = _python(UPKEEP, "worker.upkeep", env=env, stop_rank=2)
-    return (api, *(_worker(worker, env) for worker in WORKERS), upkeep)
+    delivery = _python(DELIVERY, "worker.delivery", env=env, stop_rank=1)
+    return (api, *(_worker(worker, env) for worker in WORKERS), delivery, upkeep)
 
 
 def _worker(worker: Worker, env: Mapping[str, str]) -> ChildSpec:

@@ -38,7 +38,7 @@ def say(line: str) -> None:
 
 
 class Stack:
-    """Redis, the object store, the API, the workers and the upkeep, as one context manager.
+    """Redis, the object store, the API, the workers, the sender and the upkeep, as one context manager.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ class Stack:
         )
 
     def start_services(self) -> None:
-        """Start the API, the workers and the upkeep, and wait until a job could be done."""
+        """Start the API, the workers, the sender and the upkeep, and wait until a job could be done."""
         specs = services(self.settings_env)
         self._run(specs)
         with httpx.Client(base_url=self.url, trust_env=False, timeout=ANSWER_TIMEOUT_S) as client:

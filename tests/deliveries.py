@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from shared.config import Settings
 from shared.deliveries.desk import DeliveryDesk
 from shared.deliveries.memory_store import MemoryDeliveryStore
 from shared.deliveries.record import DeliveryRecord, Event, new_delivery
-from shared.deliveries.settings import DeliverySettings
 from shared.deliveries.store import DeliveryQuery, DeliveryStore, Limits
 from shared.deliveries.upkeep import DeliveryUpkeep
 from shared.names import LOCAL_TENANT, new_job_id
@@ -62,7 +62,7 @@ class Office:
     """A desk, its upkeep, and what is behind them."""
 
     clock: Any = field(default_factory=FakeClock)
-    settings: DeliverySettings = field(default_factory=DeliverySettings)
+    settings: Settings = field(default_factory=Settings)
     objects: ObjectStore = field(default_factory=MemoryObjectStore)
     make_store: Callable[[Any], DeliveryStore] = MemoryDeliveryStore
     jitter: Callable[[], float] = lambda: 0.0

@@ -80,7 +80,7 @@ def _before_fork(**_: Any) -> None:
 @signals.worker_process_init.connect
 def _after_fork(**_: Any) -> None:
     try:
-        jobs = connect(settings)
+        jobs = connect(settings).jobs
         _child.processor = PhotoProcessor(jobs, FaceFinder(), settings)
     except BaseException:  # Celery would log it and let the process take doorbells that it cannot answer
         logger.exception("this process cannot measure and ends; the pool starts another")

@@ -15,18 +15,17 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from shared.clock import to_ms
+from shared.config import Settings
 from shared.deliveries.desk import DeliveryDesk
 from shared.deliveries.record import Attempt
-from shared.deliveries.redis_store import RedisDeliveryStore
 from shared.deliveries.schedule import retry_after_s
-from shared.deliveries.settings import DeliverySettings
 from shared.deliveries.store import DeliveryClaim
 from shared.deliveries.upkeep import DeliveryUpkeep
 from shared.errors import Transient, UnreadableObject
 from shared.observability import configure_logging
 from shared.outbound import OutboundAnswer, OutboundClient
+from shared.services import connect
 from shared.signing import sign
-from shared.storage.s3 import S3ObjectStore
 from shared.targets import TargetForbidden
 from shared.wire import TargetUnreachable
 
@@ -163,7 +162,7 @@ def _repeat(duty: Callable[[], Counter[str]], pause_s: float, stop: threading.Ev
 
 def main() -> None:
     """Run until SIGTERM or SIGINT."""
-    settings = DeliverySettings()
+    settings = Settings()
     configure_logging(settings)
     stop = threading.Event()
 
@@ -172,9 +171,9 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, set_stop)
     signal.signal(signal.SIGINT, set_stop)
-    desk = DeliveryDesk(RedisDeliveryStore(settings), S3ObjectStore(settings), settings)
+    desk = connect(settings).desk
     logger.info("the sender is running")
-    send(desk, OutboundClient(settings.webhook_policy()), stop)
+    send(desk, OutboundClient(settings.outbound_policy(settings.webhook_timeout_s)), stop)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from api.preferences import preferred_wait_s
 from api.presenters import conditional_job_response, job_model, job_response, job_url, model_json
 from api.problems import problem_responses, unavailable
 from api.uploads import read_submission
+from api.webhook_targets import check_webhook_of
 from shared.errors import Transient
 from shared.image_formats import ImageFormat
 from shared.jobs.record import JobRecord
@@ -91,7 +92,11 @@ class ListQuery(Schema):
         "200": Job,
         "202": Job,
         **problem_responses(
-            problems.UPLOAD_TIMEOUT, problems.PAYLOAD_TOO_LARGE, problems.UNSUPPORTED_FORMAT, problems.UNAVAILABLE
+            problems.WEBHOOK_TARGET_FORBIDDEN,
+            problems.UPLOAD_TIMEOUT,
+            problems.PAYLOAD_TOO_LARGE,
+            problems.UNSUPPORTED_FORMAT,
+            problems.UNAVAILABLE,
         ),
     },
 )
@@ -121,8 +126,9 @@ def accept_photo(*, takes_options: bool = True) -> JobRecord:
     """
     here = services()
     with read_submission(request, here.settings, takes_options=takes_options) as submission:
+        options = check_webhook_of(submission.options)
         try:
-            return here.jobs.accept(LOCAL_TENANT, submission.upload, submission.options, QueueName.INTERACTIVE)
+            return here.jobs.accept(LOCAL_TENANT, submission.upload, options, QueueName.INTERACTIVE)
         except Transient as error:
             logger.warning("request %s: no photo is accepted: %s", g.get("request_id"), error)
             detail = "A part of the service does not answer now. Nothing was accepted; send the same again in a moment."

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Annotated, Final, cast
+from typing import Annotated, Final
 
-from flask import Response, current_app
-from flask_openapi3 import APIBlueprint, OpenAPI, Tag
+from flask import Response
+from flask_openapi3 import APIBlueprint, Tag
 from pydantic import Field
 
 from api import problems
+from api.context import services
 from api.presenters import model_json
-from api.problems import ProblemError, ProblemKind, problem_response, problem_responses
+from api.problems import ProblemError, problem_responses
+from api.webhook_targets import check_webhook_target
 from shared.clock import MS_PER_S, from_ms
-from shared.deliveries.desk import DeliveryDesk
 from shared.deliveries.record import DELIVERY_ID_PATTERN, DeliveryRecord, DeliveryStatus, shown_url
 from shared.deliveries.schemas import (
     Delivery,
@@ -25,41 +26,15 @@ from shared.deliveries.schemas import (
     WebhookTargetList,
     WebhookTest,
 )
-from shared.deliveries.store import DeliveryNotFound, DeliveryQuery
+from shared.deliveries.store import DeliveryQuery
 from shared.names import LOCAL_TENANT
 from shared.schema_base import Schema
-from shared.targets import TargetForbidden, check_target
 
-WEBHOOK_TARGET_FORBIDDEN: Final = ProblemKind(
-    "webhook_target_forbidden", HTTPStatus.BAD_REQUEST, "This target may not be called"
-)
-_EXTENSION: Final = "facefit_deliveries"
 _JSON: Final = "application/json"
 
 bp = APIBlueprint(
     "webhooks", __name__, url_prefix="/v1", abp_tags=[Tag(name="webhooks", description="Being called back.")]
 )
-
-
-def register_webhooks(app: OpenAPI, desk: DeliveryDesk) -> None:
-    """Give an app its routes about webhooks, and what they reach for."""
-    app.extensions[_EXTENSION] = desk
-    app.register_error_handler(DeliveryNotFound, _on_delivery_not_found)
-    app.register_error_handler(TargetForbidden, _on_target_forbidden)
-    app.register_api(bp)
-
-
-def _on_delivery_not_found(_: DeliveryNotFound) -> Response:
-    detail = "There is no such delivery, or its job was deleted."
-    return problem_response(ProblemError(problems.NOT_FOUND, detail))
-
-
-def _on_target_forbidden(error: TargetForbidden) -> Response:
-    return problem_response(ProblemError(WEBHOOK_TARGET_FORBIDDEN, f"{error}."))
-
-
-def _desk() -> DeliveryDesk:
-    return cast("DeliveryDesk", current_app.extensions[_EXTENSION])
 
 
 class DeliveryPath(Schema):
@@ -93,7 +68,7 @@ def list_deliveries(query: DeliveryListQuery) -> Response:
         status=query.status,
         before_id=query.cursor,
     )
-    records = _desk().list_deliveries(wanted)
+    records = services().desk.list_deliveries(wanted)
     page = records[: query.limit]
     cursor = page[-1].id if len(records) > query.limit else None
     return _json(DeliveryList(data=[_delivery(record) for record in page], next_cursor=cursor))
@@ -106,7 +81,7 @@ def list_deliveries(query: DeliveryListQuery) -> Response:
 )
 def read_delivery(path: DeliveryPath) -> Response:
     """Answer with one delivery and every attempt at it."""
-    return _json(_delivery(_desk().find(LOCAL_TENANT, path.delivery_id)))
+    return _json(_delivery(services().desk.find(LOCAL_TENANT, path.delivery_id)))
 
 
 @bp.post(
@@ -116,18 +91,18 @@ def read_delivery(path: DeliveryPath) -> Response:
 )
 def redeliver(path: DeliveryPath) -> Response:
     """Send it again now, under the same `webhook-id`, to a disabled target too; the schedule begins anew."""
-    return _accepted(_desk().redeliver(LOCAL_TENANT, path.delivery_id))
+    return _accepted(services().desk.redeliver(LOCAL_TENANT, path.delivery_id))
 
 
 @bp.post(
     "/webhooks/test",
     summary="Send a test event",
-    responses={"202": Delivery, **problem_responses(WEBHOOK_TARGET_FORBIDDEN, problems.UNAVAILABLE)},
+    responses={"202": Delivery, **problem_responses(problems.WEBHOOK_TARGET_FORBIDDEN, problems.UNAVAILABLE)},
 )
 def test_webhook(body: WebhookTest) -> Response:
     """Deliver a `webhook.test` event, signed and retried like any other."""
-    check_target(body.url, _desk().settings.webhook_policy())
-    return _accepted(_desk().owe_test(LOCAL_TENANT, body.url))
+    check_webhook_target(body.url)
+    return _accepted(services().desk.owe_test(LOCAL_TENANT, body.url))
 
 
 @bp.post(
@@ -137,7 +112,7 @@ def test_webhook(body: WebhookTest) -> Response:
 )
 def make_secret() -> Response:
     """Make a secret and show it, this once; the former one is valid beside it for 24 hours."""
-    made, ages = _desk().secrets.rotate(LOCAL_TENANT)
+    made, ages = services().desk.secrets.rotate(LOCAL_TENANT)
     answer = NewWebhookSecret(
         secret=made.text,
         created_at=from_ms(ages.created_ms),
@@ -153,7 +128,7 @@ def make_secret() -> Response:
 )
 def read_secret_age() -> Response:
     """Answer with the age of the secret, not with the secret."""
-    desk = _desk()
+    desk = services().desk
     ages = desk.secrets.ages(LOCAL_TENANT)
     if ages is None:
         raise ProblemError(problems.NOT_FOUND, "No secret was made yet; POST here makes one.")
@@ -179,7 +154,7 @@ def list_targets() -> Response:
             disabled_until=from_ms(target.until_ms),
             delivery_id=target.delivery_id,
         )
-        for target in _desk().store.disabled_targets(LOCAL_TENANT)
+        for target in services().desk.store.disabled_targets(LOCAL_TENANT)
     ]
     return _json(WebhookTargetList(data=found))
 

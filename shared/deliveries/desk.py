@@ -12,6 +12,7 @@ import random
 from contextlib import suppress
 
 from shared.clock import Clock, from_ms, system_clock, to_ms
+from shared.config import Settings
 from shared.deliveries.archive import DeliveryArchive
 from shared.deliveries.events import body_of_test
 from shared.deliveries.record import (
@@ -26,9 +27,15 @@ from shared.deliveries.record import (
 )
 from shared.deliveries.schedule import Jitter, verdict_after
 from shared.deliveries.secrets import WebhookSecrets
-from shared.deliveries.settings import DeliverySettings
-from shared.deliveries.store import DeliveryClaim, DeliveryNotFound, DeliveryQuery, DeliveryStore, Limits
-from shared.errors import ObjectMissing, RecordsRebuilding, RecordsUnavailable, Transient, UnreadableObject
+from shared.deliveries.store import DeliveryClaim, DeliveryQuery, DeliveryStore, Limits
+from shared.errors import (
+    DeliveryNotFound,
+    ObjectMissing,
+    RecordsRebuilding,
+    RecordsUnavailable,
+    Transient,
+    UnreadableObject,
+)
 from shared.storage.base import ObjectStore
 
 logger = logging.getLogger(__name__)
@@ -44,7 +51,7 @@ class DeliveryDesk:
         self,
         store: DeliveryStore,
         objects: ObjectStore,
-        settings: DeliverySettings,
+        settings: Settings,
         clock: Clock = system_clock,
         jitter: Jitter = random.random,
     ) -> None:

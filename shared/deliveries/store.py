@@ -10,11 +10,6 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from shared.deliveries.record import Attempt, DeliveryRecord, DeliveryStatus, Verdict
-from shared.errors import FacefitError
-
-
-class DeliveryNotFound(FacefitError):
-    """Raised when there is no such delivery, its job was deleted, or it is another tenant's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,13 +20,14 @@ from tests.docker.compose import ROOT, Compose, run, say, why_docker_cannot_be_u
 
 pytestmark = pytest.mark.timeout(1800)
 
-BUILT: Final = ("api", "worker-interactive", "worker-bulk", "upkeep")
+BUILT: Final = ("api", "worker-interactive", "worker-bulk", "delivery", "upkeep")
 STATES: Final = {
     "redis": "healthy",
     "store": "healthy",
     "api": "healthy",
     "worker-interactive": "healthy",
     "worker-bulk": "healthy",
+    "delivery": "running",
     "upkeep": "running",
 }
 SECRETS: Final = (

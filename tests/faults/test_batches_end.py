@@ -33,7 +33,7 @@ SIZE = 240
 @pytest.fixture
 def batches(broken: Stack) -> BatchLifecycle:
     names = {name.removeprefix("FACEFIT_").lower(): value for name, value in broken.settings_env.items()}
-    return BatchLifecycle(connect(Settings.model_validate(names)))
+    return BatchLifecycle(connect(Settings.model_validate(names)).jobs)
 
 
 def accept(batches: BatchLifecycle, tenant: str = LOCAL_TENANT, size: int = SIZE) -> BatchRecord:

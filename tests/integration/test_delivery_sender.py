@@ -22,9 +22,9 @@ import pytest
 import redis
 
 from shared.clock import system_clock
+from shared.config import Settings
 from shared.deliveries.record import DeliveryRecord, DeliveryStatus
 from shared.deliveries.redis_store import RedisDeliveryStore
-from shared.deliveries.settings import DeliverySettings
 from shared.names import LOCAL_TENANT
 from shared.storage.s3 import S3ObjectStore
 from stack.services import ROOT
@@ -59,9 +59,7 @@ def env_beside(stores: Stack, **changed: str) -> dict[str, str]:
 
 
 def real_office(env: dict[str, str], **options: Any) -> RealOffice:
-    settings = DeliverySettings.model_validate(
-        {name.removeprefix("FACEFIT_").lower(): value for name, value in env.items()}
-    )
+    settings = Settings.model_validate({name.removeprefix("FACEFIT_").lower(): value for name, value in env.items()})
     objects = S3ObjectStore(settings)
     objects.prepare(create_bucket=True)
     for found in list(objects.list("")):

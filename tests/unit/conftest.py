@@ -27,5 +27,5 @@ def live_core() -> Core:
 @pytest.fixture
 def api(live_core: Core) -> Iterator[FlaskClient]:
     waiters = Waiters(live_core.store, places=WAITING_PLACES)
-    with create_app(Services(live_core.jobs, waiters, live_core.settings)).test_client() as client:
+    with create_app(Services(live_core.jobs, live_core.desk, waiters, live_core.settings)).test_client() as client:
         yield client

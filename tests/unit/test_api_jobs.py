@@ -220,3 +220,22 @@ def test_lists_wait_for_the_rebuild_and_jobs_do_not(api: FlaskClient, live_core:
     live_core.lose_records()
     problem(api.get("/v1/jobs"), 503, "unavailable")
     assert api.get(location).get_json()["status"] == "queued"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://portal.example/",
+        "http://portal.example/",
+        "https://127.0.0.1/",
+        "https://[::ffff:169.254.169.254]/latest",
+        "https://portal.example:8443/",
+        "https://user@portal.example/",
+    ],
+)
+def test_a_target_that_may_not_be_called_is_refused_before_anything_is_stored(
+    api: FlaskClient, live_core: Core, url: str
+) -> None:
+    refused = problem(submit(api, webhook_url=url), 400, "webhook_target_forbidden")
+    assert refused["detail"]
+    assert live_core.stored("uploads/") == []

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from jsonschema import Draft202012Validator
 
 from shared.measurements import DEFINITIONS
-from shared.schemas import JobOptions, KnownPdKind, ReferencePlacement
+from shared.schemas import JobOptions, KnownPdKind, ReferencePlacement, WebhookEvent
 from tests.core import Core
 from tests.unit.submitting import JPEG, problem, submit
 
@@ -25,6 +25,8 @@ PLAIN = {
     "max_mm_sd": "4",
     "landmarks": "false",
     "keep_image": "true",
+    "webhook_url": "https://portal.example/hooks?token=1",
+    "webhook_events": "job.succeeded, job.failed,job.succeeded",
 }
 
 
@@ -93,6 +95,8 @@ def test_every_option_is_read(api: FlaskClient, live_core: Core, way: str) -> No
         max_mm_sd=4,
         landmarks=False,
         keep_image=True,
+        webhook_url="https://portal.example/hooks?token=1",
+        webhook_events=[WebhookEvent.JOB_SUCCEEDED, WebhookEvent.JOB_FAILED],
     )
 
 
@@ -107,6 +111,10 @@ def test_every_option_is_read(api: FlaskClient, live_core: Core, way: str) -> No
         ({"reference": "x" * 129}, "reference"),
         ({"reference": ""}, "reference"),
         ({"reference": "two\nlines"}, "reference"),
+        ({"webhook_url": ""}, "webhook_url"),
+        ({"webhook_url": "https://a.example/" + "x" * 2048}, "webhook_url"),
+        ({"webhook_url": "https://a.example/", "webhook_events": "job.done"}, "webhook_events.0"),
+        ({"webhook_events": "job.failed"}, "webhook_events"),
         ({"colour": "red"}, "colour"),
         ({"known_pd": "63"}, "known_pd"),
         ({"known_pd_mm": "39.9"}, "known_pd_mm"),

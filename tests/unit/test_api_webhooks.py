@@ -10,7 +10,6 @@ from openapi_spec_validator import validate
 
 from api.app import create_app
 from api.context import Services
-from api.routes.webhooks import register_webhooks
 from api.waiting import Waiters
 from shared.clock import from_ms, system_clock
 from shared.deliveries.memory_store import MemoryDeliveryStore
@@ -34,8 +33,7 @@ def office() -> Office:
 
 @pytest.fixture
 def api(live_core: Core, office: Office) -> Iterator[FlaskClient]:
-    app = create_app(Services(live_core.jobs, Waiters(live_core.store, places=1), live_core.settings))
-    register_webhooks(app, office.desk)
+    app = create_app(Services(live_core.jobs, office.desk, Waiters(live_core.store, places=1), live_core.settings))
     with app.test_client() as client:
         yield client
 

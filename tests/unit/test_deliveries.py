@@ -13,8 +13,8 @@ from standardwebhooks.webhooks import Webhook
 from shared.clock import system_clock
 from shared.deliveries.record import Attempt, DeliveryStatus, is_delivery_id
 from shared.deliveries.schedule import SCHEDULE_S, retry_after_s, verdict_after
-from shared.deliveries.store import DeliveryNotFound, DeliveryQuery
-from shared.errors import StorageUnavailable
+from shared.deliveries.store import DeliveryQuery
+from shared.errors import DeliveryNotFound, StorageUnavailable
 from shared.names import LOCAL_TENANT, job_id_time
 from shared.storage import layout
 from shared.wire import Trouble

@@ -10,10 +10,10 @@ import orjson
 import pytest
 
 from shared.clock import from_ms
+from shared.config import Settings
 from shared.deliveries.events import event_body
 from shared.deliveries.record import receiver_of, shown_url
 from shared.deliveries.secrets import WebhookSecrets
-from shared.deliveries.settings import DeliverySettings
 from shared.errors import StorageUnavailable
 from shared.names import LOCAL_TENANT
 from shared.signing import check_secret
@@ -181,7 +181,7 @@ def test_the_settings_say_where_webhooks_may_go(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("FACEFIT_OUTBOUND_ALLOWED_HOSTS", "Portal.internal, 127.0.0.1:9000")
     monkeypatch.setenv("FACEFIT_OUTBOUND_PORTS", "443, 8443")
     monkeypatch.setenv("FACEFIT_OUTBOUND_ALLOW_HTTP", "1")
-    policy = DeliverySettings().webhook_policy()
+    policy = Settings().outbound_policy(15)
     assert check_target("https://portal.internal:8443/", policy).is_named
     assert check_target("http://127.0.0.1:9000/", policy).is_named
     assert policy.total_s == 15
@@ -192,4 +192,4 @@ def test_the_settings_say_where_webhooks_may_go(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_lease_must_outlast_an_attempt() -> None:
     with pytest.raises(ValueError, match="FACEFIT_DELIVERY_LEASE_S must be longer"):
-        DeliverySettings(delivery_lease_s=15)
+        Settings(delivery_lease_s=15)

@@ -9,8 +9,8 @@ import pytest
 from shared.deliveries.archive import delivery_key
 from shared.deliveries.memory_store import MemoryDeliveryStore
 from shared.deliveries.record import Attempt, DeliveryRecord, DeliveryStatus, Verdict
-from shared.deliveries.store import DeliveryClaim, DeliveryNotFound, DeliveryQuery
-from shared.errors import RecordsRebuilding
+from shared.deliveries.store import DeliveryClaim, DeliveryQuery
+from shared.errors import DeliveryNotFound, RecordsRebuilding
 from shared.names import LOCAL_TENANT
 from shared.storage import layout
 from tests.clock import FakeClock

@@ -62,6 +62,7 @@ def test_the_api_stops_before_the_workers_and_the_stores_last(folder: DataFolder
     assert [spec.name for spec in ranked] == [
         "api",
         *(worker.name for worker in WORKERS),
+        "delivery",
         "upkeep",
         "store",
         "redis",
