@@ -154,6 +154,13 @@ class JobOptions(Schema):
             raise ValueError(message)
         return self
 
+    def hears_of(self, event: WebhookEvent) -> bool:
+        """Tell whether the target is told of an event that `webhook_events` does or does not name.
+
+        Without names it hears of whatever these options belong to: a photo of its own, or a batch.
+        """
+        return self.webhook_url is not None and (not self.webhook_events or event in self.webhook_events)
+
 
 class JobError(Schema):
     """Why a job was rejected or failed."""

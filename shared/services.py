@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shared.config import Settings
+from shared.deliveries.announcer import WebhookAnnouncer
 from shared.deliveries.desk import DeliveryDesk
 from shared.deliveries.redis_store import RedisDeliveryStore
+from shared.jobs.archive import JobArchive
 from shared.jobs.lifecycle import JobLifecycle
 from shared.jobs.redis_store import RedisJobStore
 from shared.queue import CeleryDoorbell, make_celery
@@ -25,5 +27,8 @@ def connect(settings: Settings) -> Connected:
     """Return the services over Redis, S3 and Celery. Nothing is contacted yet."""
     objects = S3ObjectStore(settings)
     desk = DeliveryDesk(RedisDeliveryStore(settings), objects, settings)
-    jobs = JobLifecycle(RedisJobStore(settings), objects, CeleryDoorbell(make_celery(settings)), settings)
+    store = RedisJobStore(settings)
+    archive = JobArchive(objects, retention_s=settings.retention_s)
+    announcer = WebhookAnnouncer(desk, archive, store.batches)
+    jobs = JobLifecycle(store, objects, CeleryDoorbell(make_celery(settings)), settings, announcer=announcer)
     return Connected(jobs, desk)

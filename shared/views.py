@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
+from shared.batch_schemas import Batch, BatchCounts
 from shared.clock import from_ms
+from shared.jobs.batch_record import BatchRecord
 from shared.jobs.record import JobRecord
 from shared.schemas import Job
+
+_PROGRESS_DECIMALS: Final = 4
+"""Of 10,000 items one is seen."""
+_RATE_DECIMALS: Final = 2
 
 
 def job_view(record: JobRecord, *, queue_position: int | None = None) -> Job:
@@ -25,6 +32,29 @@ def job_view(record: JobRecord, *, queue_position: int | None = None) -> Job:
         error=record.error,
         result=None,
     )
+
+
+def batch_view(batch: BatchRecord, now_ms: int) -> Batch:
+    """Return a batch as clients see it at a time."""
+    return Batch(
+        id=batch.id,
+        status=batch.status,
+        total=batch.total - batch.gone,
+        counts=BatchCounts(**{status.value: count for status, count in batch.counts.items()}),
+        progress=round(batch.progress, _PROGRESS_DECIMALS),
+        images_per_second=_rounded(batch.images_per_second(now_ms)),
+        eta_s=_rounded(batch.eta_s(now_ms)),
+        created_at=from_ms(batch.created_ms),
+        upload_deadline=optional_time(batch.deadline_ms),
+        started_at=optional_time(batch.started_ms),
+        completed_at=optional_time(batch.completed_ms),
+        cancelled_at=optional_time(batch.cancelled_ms),
+        expires_at=from_ms(batch.expires_ms),
+    )
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, _RATE_DECIMALS)
 
 
 def optional_time(time_ms: int | None) -> datetime | None:

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.config import Settings
+from shared.deliveries.announcer import WebhookAnnouncer
 from shared.deliveries.desk import DeliveryDesk
 from shared.deliveries.memory_store import MemoryDeliveryStore
+from shared.jobs.archive import JobArchive
 from shared.jobs.batch_record import BatchRecord, BatchSource
 from shared.jobs.batches import BatchLifecycle
 from shared.jobs.lifecycle import CHUNK, JobLifecycle, Upload
@@ -38,7 +40,11 @@ class Core:
     def __post_init__(self) -> None:
         self.store = self.make_store(self.clock)
         self.desk = DeliveryDesk(MemoryDeliveryStore(self.clock), self.objects, self.settings, self.clock, lambda: 0.0)
-        self.jobs = JobLifecycle(self.store, self.objects, self.doorbell, self.settings, self.clock)
+        archive = JobArchive(self.objects, retention_s=self.settings.retention_s)
+        announcer = WebhookAnnouncer(self.desk, archive, self.store.batches)
+        self.jobs = JobLifecycle(
+            self.store, self.objects, self.doorbell, self.settings, self.clock, announcer=announcer
+        )
         self.reconciler = Reconciler(self.jobs)
         self.batches = BatchLifecycle(self.jobs)
 

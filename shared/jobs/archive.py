@@ -6,6 +6,7 @@ import heapq
 import itertools
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -116,6 +117,22 @@ class JobArchive:
             return None
         except (ValueError, KeyError, TypeError) as error:
             raise UnreadableObject(key) from error
+
+    def ends(self, tenant: str, job_id: str) -> Iterator[tuple[JobRecord, bytes]]:
+        """Yield the terminal record of every run that ended, with its result as the worker serialised it.
+
+        Raises
+        ------
+        UnreadableObject
+            If an object is not what this service writes.
+        """
+        for found in list(self.objects.list(layout.outcomes_prefix(tenant, job_id))):
+            with suppress(ObjectMissing):  # deleted this very moment
+                line, _, result_json = self.objects.get(found.key).partition(b"\n")
+                try:
+                    yield decode_record(line), result_json
+                except (ValueError, KeyError, TypeError) as error:
+                    raise UnreadableObject(found.key) from error
 
     def result_json(self, record: JobRecord) -> bytes:
         """Return the result of a job that succeeded, as the worker serialised it; `ObjectMissing` if it is gone."""

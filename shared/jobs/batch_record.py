@@ -84,6 +84,8 @@ class BatchRecord:
         How many items were deleted one by one.
     counts : mapping of JobStatus to int
         How many items have a record in each status.
+    announces : bool
+        Whether a receiver is to be told when it is complete.
     """
 
     id: str
@@ -102,6 +104,7 @@ class BatchRecord:
     gone: int = 0
     counts: Mapping[JobStatus, int] = field(default_factory=dict)
     ends_seen: EndsSeen = field(default_factory=EndsSeen)
+    announces: bool = False
 
     @property
     def status(self) -> BatchStatus:

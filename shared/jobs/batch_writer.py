@@ -16,13 +16,16 @@ from shared.jobs.lifecycle import JobLifecycle, Upload
 from shared.jobs.manifest import BatchHead, Item, ManifestFile, item_record
 from shared.jobs.record import JobRecord
 from shared.names import QueueName, new_job_id
-from shared.schemas import JobError, JobOptions
+from shared.schemas import JobError, JobOptions, WebhookEvent
 from shared.storage import layout
 
 logger = logging.getLogger(__name__)
 
 RECORDS_AT_ONCE: Final = 500
 """Records written together: a few tens of milliseconds of Redis' time."""
+
+
+_OF_ITEMS: Final = frozenset(WebhookEvent) - {WebhookEvent.BATCH_COMPLETED}
 
 
 def in_parts(records: Iterator[JobRecord]) -> Iterator[list[JobRecord]]:
@@ -53,7 +56,7 @@ class BatchWriter:
         """Store a photo as the next item; return its id."""
         head = self._manifest.head
         self._check(options)
-        item = Item(new_job_id(), options)
+        item = Item(new_job_id(), self._own(options))
         # Noted first, so that what is stored is always known to `_take_back`.
         self._add(item)
         key = layout.upload_key(head.tenant, item.job_id, head.batch_id)
@@ -70,12 +73,21 @@ class BatchWriter:
     ) -> str:
         """Note a photo that comes later, by a form that fixes its size and type or from an address; return its id."""
         self._check(options)
-        return self._add(Item(new_job_id(), options, size_bytes=size_bytes, content_type=content_type, url=url))
+        item_options = self._own(options)
+        return self._add(Item(new_job_id(), item_options, size_bytes=size_bytes, content_type=content_type, url=url))
 
     def add_rejected(self, options: JobOptions, error: JobError) -> str:
         """Note an item that is no photo and why; return its id."""
         self._check(options)
-        return self._add(Item(new_job_id(), options, error=error))
+        return self._add(Item(new_job_id(), self._own(options), error=error))
+
+    def _own(self, options: JobOptions) -> JobOptions:
+        """Return the options of an item that has those of its batch: their target hears of items only if it asks to."""
+        batch = self._manifest.head.options
+        inherited = (options.webhook_url, options.webhook_events) == (batch.webhook_url, batch.webhook_events)
+        if options.webhook_url is None or not inherited or set(batch.webhook_events) & _OF_ITEMS:
+            return options
+        return options.model_copy(update={"webhook_url": None, "webhook_events": []})
 
     def _check(self, options: JobOptions) -> None:
         head, limit = self._manifest.head, self._jobs.settings.max_batch_items

@@ -9,11 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import islice
 from typing import Any, Final
 
 from shared.clock import to_ms
-from shared.errors import AlreadyFinished, BatchNotFound, JobNotFound, NotFinished, RecordsRebuilding, UploadGone
+from shared.errors import (
+    AlreadyFinished,
+    BatchNotFound,
+    JobNotFound,
+    NotFinished,
+    RecordsRebuilding,
+    Transient,
+    UploadGone,
+)
 from shared.jobs.batch_archive import made_ms
 from shared.jobs.batch_record import BatchRecord, BatchSource
 from shared.jobs.batch_store import BatchQuery, ItemQuery
@@ -266,6 +275,8 @@ class BatchLifecycle:
         self.find(tenant, batch_id)
         self.archive.mark_deleted(tenant, batch_id, self.jobs.clock())
         self.forget(batch_id)
+        with suppress(Transient):  # done when it is purged
+            self.jobs.debts.forget_told(tenant, batch_id)
 
     def forget(self, batch_id: str) -> int:
         """Drop the records of a batch and of its items; return of how many items."""
@@ -279,8 +290,13 @@ class BatchLifecycle:
     def purge(self, tenant: str, batch_id: str) -> None:
         """Delete every object of a batch and its items but the tombstones; raises as storage does."""
         head = self.archive.head(tenant, batch_id)
-        for job_id in [item.job_id for item in self.archive.items(head)] if head else ():
-            self.jobs.archive.purge(tenant, job_id, batch_id)
+        items = [(item.job_id, item.options.webhook_url) for item in self.archive.items(head)] if head else []
+        for job_id, webhook_url in items:
+            if webhook_url is None:  # nothing was told of it
+                self.jobs.archive.purge(tenant, job_id, batch_id)
+            else:
+                self.jobs.debts.purge(tenant, job_id, batch_id)
+        self.jobs.debts.forget_told(tenant, batch_id)
         self.archive.purge(tenant, batch_id)
 
 

@@ -26,9 +26,11 @@ from shared.errors import (
     UploadGone,
     UploadMissing,
 )
+from shared.jobs.announcements import Announcer, Silence
 from shared.jobs.archive import JobArchive
+from shared.jobs.debts import Debts
 from shared.jobs.record import JobRecord, new_record
-from shared.jobs.store import Claim, ClaimRefusal, Cleanup, CleanupKind, JobQuery, JobStore, Settlement
+from shared.jobs.store import Claim, ClaimRefusal, JobQuery, JobStore, Settlement
 from shared.names import QueueName, is_job_id, new_job_id
 from shared.results import RetakeHint
 from shared.schemas import JobError, JobOptions, JobStatus
@@ -67,10 +69,12 @@ class JobLifecycle:
         doorbell: Doorbell,
         settings: Settings,
         clock: Clock = system_clock,
+        announcer: Announcer | None = None,
     ) -> None:
         self.store = store
         self.objects = objects
         self.archive = JobArchive(objects, retention_s=settings.retention_s)
+        self.debts = Debts(store, self.archive, announcer or Silence(), settings)
         self.doorbell = doorbell
         self.settings = settings
         self.clock = clock
@@ -216,10 +220,10 @@ class JobLifecycle:
 
     def _settle(self, ended: JobRecord) -> None:
         settlement = self.store.settle(ended)
-        if settlement is Settlement.SETTLED and not ended.needs_upload:
-            self.clean(Cleanup(CleanupKind.UPLOAD, ended.tenant, ended.id, ended.batch_id))
+        if settlement in {Settlement.SETTLED, Settlement.LAST}:
+            self.debts.pay(ended, settlement)
         elif settlement is Settlement.ABSENT and self.archive.is_deleted(ended.tenant, ended.id, ended.batch_id):
-            self.archive.purge(ended.tenant, ended.id, ended.batch_id)
+            self.debts.purge(ended.tenant, ended.id, ended.batch_id)
 
     def give_up_if_exhausted(self, job_id: str) -> bool:
         """End a job as failed that nobody holds and that has no attempt left; tell whether it was so.
@@ -293,19 +297,6 @@ class JobLifecycle:
         """
         self.store.drop(job_id, tenant, batch_id)
         try:
-            self.archive.purge(tenant, job_id, batch_id)
+            self.debts.purge(tenant, job_id, batch_id)
         except Transient as error:
             logger.warning("purging %s is put off: %s", job_id, error)
-
-    # Paying debts to storage
-
-    def clean(self, cleanup: Cleanup) -> None:
-        """Delete what a change of a record left behind; what fails is done by the upkeep later."""
-        try:
-            if cleanup.kind is CleanupKind.UPLOAD:
-                self.objects.delete(layout.upload_key(cleanup.tenant, cleanup.job_id, cleanup.batch_id))
-            else:
-                self.archive.purge(cleanup.tenant, cleanup.job_id, cleanup.batch_id)
-            self.store.cleaned(cleanup)
-        except Transient as error:
-            logger.warning("cleanup of %s is put off: %s", cleanup.job_id, error)

@@ -18,7 +18,7 @@ from shared.clock import to_ms
 from shared.jobs.batch_record import BatchRecord, BatchSource
 from shared.jobs.record import JobRecord
 from shared.names import QueueName, job_id_time
-from shared.schemas import JobError, JobOptions, JobStatus
+from shared.schemas import JobError, JobOptions, JobStatus, WebhookEvent
 
 VERSION: Final = 1
 HEAD_BYTES: Final = 16_384
@@ -64,6 +64,7 @@ class BatchHead:
             deadline_ms=self.deadline_ms,
             started_ms=started_ms,
             cancelled_ms=cancelled_ms,
+            announces=self.options.hears_of(WebhookEvent.BATCH_COMPLETED),
         )
 
 

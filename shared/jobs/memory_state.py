@@ -12,6 +12,7 @@ from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from shared.clock import Clock, to_ms
 from shared.errors import RecordsUnavailable
+from shared.jobs.announcements import Announcement
 from shared.jobs.batch_record import BatchRecord
 from shared.jobs.record import JobRecord
 from shared.jobs.store import Cleanup
@@ -46,6 +47,7 @@ class Records:
     gone: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     last_finished_ms: dict[str, int] = field(default_factory=dict)
     look_ms: dict[str, int] = field(default_factory=dict)
+    announcements: dict[Announcement, int] = field(default_factory=dict)
     cleanups: dict[Cleanup, int] = field(default_factory=dict)
     beats: dict[tuple[QueueName, str, int], int] = field(default_factory=dict)
     rebuilding: set[str] = field(default_factory=set)
@@ -110,9 +112,15 @@ class MemoryState:
         if record.status is JobStatus.QUEUED:
             self.line_up(entry)
         if record.status.is_terminal:
+            self.announce(record)
             self.wake(record.id)
             self.note_end(record)
         return True
+
+    def announce(self, record: JobRecord) -> None:
+        """Note that the end of a job is to be told, if its client wants to hear of it."""
+        if record.announced_event is not None:
+            self.records.announcements[Announcement(record.tenant, record.id)] = self.clock()
 
     def move(self, entry: Entry, record: JobRecord) -> None:
         """Give a job another record: the one place where a status changes."""
@@ -151,12 +159,13 @@ class MemoryState:
         counts = {**batch.counts, status: batch.counts.get(status, 0) + by}
         self.records.batches[batch_id] = replace(batch, counts=counts)
 
-    def note_end(self, record: JobRecord) -> None:
-        """Note of an item's batch that the item has ended."""
-        if record.batch_id in self.records.batches:
-            last_ms = self.records.last_finished_ms.get(record.batch_id, 0)
-            self.records.last_finished_ms[record.batch_id] = max(last_ms, record.finished_ms or 0)
-            self.complete_if_over(record.batch_id)
+    def note_end(self, record: JobRecord) -> bool:
+        """Note of an item's batch that the item has ended; tell whether that is to be announced of the batch."""
+        if record.batch_id not in self.records.batches:
+            return False
+        last_ms = self.records.last_finished_ms.get(record.batch_id, 0)
+        self.records.last_finished_ms[record.batch_id] = max(last_ms, record.finished_ms or 0)
+        return self.complete_if_over(record.batch_id)
 
     def open_batch(self, batch_id: str) -> None:
         """Begin another run of a batch if it is complete."""
@@ -165,17 +174,23 @@ class MemoryState:
             self.records.batches[batch_id] = replace(batch, completed_ms=None, run=batch.run + 1)
             self.records.look_ms[batch_id] = self.clock()
 
-    def complete_if_over(self, batch_id: str) -> None:
-        """Complete a sealed batch that has no open item: the one place where that happens."""
+    def complete_if_over(self, batch_id: str) -> bool:
+        """Complete a sealed batch that has no open item: the one place where that happens.
+
+        Returns whether it is to be announced.
+        """
         batch = self.records.batches[batch_id]
         if not batch.sealed or batch.completed_ms is not None:
-            return
+            return False
         if any(count for status, count in batch.counts.items() if not status.is_terminal):
-            return
+            return False
         at_ms = self.records.last_finished_ms.get(batch_id) or self.clock()
         self.records.look_ms.pop(batch_id, None)
         self.records.batches[batch_id] = replace(batch, completed_ms=at_ms, completions=batch.completions + 1)
         self.wake(batch_id)
+        if batch.announces:
+            self.records.announcements[Announcement(batch.tenant, batch_id)] = self.clock()
+        return batch.announces
 
 
 class HasState(Protocol):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from shared.clock import Clock, system_clock
+from shared.jobs.announcements import Announcement
 from shared.jobs.memory_batches import MemoryBatchStore
 from shared.jobs.memory_state import Entry, MemoryState, Records, atomic
 from shared.jobs.record import JobRecord
@@ -147,9 +148,9 @@ class MemoryJobStore:
         if not ended.needs_upload:
             debt = Cleanup(CleanupKind.UPLOAD, settled.tenant, settled.id, settled.batch_id)
             self._state.records.cleanups[debt] = self._state.clock()
+        self._state.announce(settled)
         self._state.wake(ended.id)
-        self._state.note_end(settled)
-        return Settlement.SETTLED
+        return Settlement.LAST if self._state.note_end(settled) else Settlement.SETTLED
 
     @atomic
     def reopen(self, job_id: str, *, run: int) -> bool:
@@ -284,6 +285,17 @@ class MemoryJobStore:
     def cleaned(self, cleanup: Cleanup) -> None:
         """Note that a debt to storage is paid."""
         self._state.records.cleanups.pop(cleanup, None)
+
+    @atomic
+    def due_announcements(self, limit: int, *, grace_s: float) -> list[Announcement]:
+        """Return what ended more than `grace_s` ago and was not announced since."""
+        until = self._state.after(-grace_s)
+        return [found for found, at_ms in self._state.records.announcements.items() if at_ms <= until][:limit]
+
+    @atomic
+    def announced(self, announcement: Announcement) -> None:
+        """Note that whoever is to be told will be."""
+        self._state.records.announcements.pop(announcement, None)
 
     @atomic
     def is_rebuilt(self) -> bool:

@@ -60,7 +60,7 @@ class Reconciler:
             done["rung"] += self._ring_due(queue)
         done["leases"] = self._return_leases()
         done["expired"] = self._expire()
-        done["cleaned"] = self._pay_debts()
+        done += self._jobs.debts.pay_due()
         return +done
 
     def rebuild_if_lost(self) -> Counter[str]:
@@ -132,7 +132,7 @@ class Reconciler:
                 self._jobs.ring(record)
             return "reopened"
         if traces.uploaded and not record.needs_upload:
-            self._jobs.clean(Cleanup(CleanupKind.UPLOAD, traces.tenant, traces.job_id, traces.batch_id))
+            self._jobs.debts.clean(Cleanup(CleanupKind.UPLOAD, traces.tenant, traces.job_id, traces.batch_id))
             return "uploads_deleted"
         return "right"
 
@@ -167,7 +167,7 @@ class Reconciler:
         if not record.status.is_terminal:
             self._jobs.ring(record)
         elif traces.uploaded and not record.needs_upload:
-            self._jobs.clean(Cleanup(CleanupKind.UPLOAD, record.tenant, record.id, batch_id))
+            self._jobs.debts.clean(Cleanup(CleanupKind.UPLOAD, record.tenant, record.id, batch_id))
         return "restored"
 
     def _ring_due(self, queue: QueueName) -> int:
@@ -215,14 +215,6 @@ class Reconciler:
             if record:
                 self._jobs.forget(record.tenant, job_id, record.batch_id)
         return len(expired)
-
-    def _pay_debts(self) -> int:
-        """Delete what those who were to delete it did not come to."""
-        grace_s = self._settings.lease_s + self._settings.photo_time_limit_s
-        due = self._store.due_cleanups(_AT_ONCE, grace_s=grace_s)
-        for cleanup in due:
-            self._jobs.clean(cleanup)
-        return len(due)
 
 
 def _in_parts(owners: Iterator[tuple[str, str]]) -> Iterator[dict[str, str]]:

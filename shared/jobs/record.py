@@ -9,7 +9,7 @@ import orjson
 
 from shared.clock import to_ms
 from shared.names import QueueName, job_id_time
-from shared.schemas import JobError, JobOptions, JobStatus
+from shared.schemas import JobError, JobOptions, JobStatus, WebhookEvent
 
 _AWAITED, _QUEUED, _RUNNING = JobStatus.AWAITING_UPLOAD, JobStatus.QUEUED, JobStatus.RUNNING
 _ENDS = frozenset(status for status in JobStatus if status.is_terminal)
@@ -58,6 +58,14 @@ class JobRecord:
         if self.status is JobStatus.SUCCEEDED:
             return self.options.keep_image
         return not self.status.is_terminal or self.status is JobStatus.FAILED
+
+    @property
+    def announced_event(self) -> WebhookEvent | None:
+        """What a receiver is to be told of how the job ended; None if nothing."""
+        if not self.status.is_terminal:
+            return None
+        event = WebhookEvent(f"job.{self.status}")
+        return event if self.options.hears_of(event) else None
 
     def ended(self, status: JobStatus, *, at_ms: int, error: JobError | None = None) -> JobRecord:
         """Return this record as it is once the job has ended in `status`."""

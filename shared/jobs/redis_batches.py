@@ -68,7 +68,10 @@ class RedisBatchStore:
         for start in range(0, len(records), _AT_ONCE):
             now, due = self._clock(), self._in(self._grace_s)
             calls = [
-                [record.id, now, due, record.batch_id or "", *_flat(job_fields(record))]
+                [
+                    *(record.id, now, due, record.batch_id or "", int(record.announced_event is not None)),
+                    *_flat(job_fields(record)),
+                ]
                 for record in records[start : start + _AT_ONCE]
             ]
             written += map(bool, self._link.run_many("create", calls))

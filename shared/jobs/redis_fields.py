@@ -82,6 +82,7 @@ def batch_fields(batch: BatchRecord) -> Fields:
         "sealed": 0,
         "run": batch.run,
         "completions": 0,
+        "announces": 1 if batch.announces else None,
     }
     return {name: value for name, value in fields.items() if value is not None}
 
@@ -105,6 +106,7 @@ def batch_of(batch_id: str, fields: Mapping[bytes, bytes], gone: int) -> BatchRe
         gone=gone,
         counts={status: int(fields.get(f"n_{status}".encode(), 0)) for status in JobStatus},
         ends_seen=EndsSeen(*(int(fields.get(name, 0)) for name in (b"window", b"ended_here", b"ended_before"))),
+        announces=fields.get(b"announces") == b"1",
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.clock import Clock, system_clock, to_ms
+from shared.jobs.announcements import Announcement
 from shared.jobs.redis_batches import RedisBatchStore
 from shared.jobs.redis_fields import error_json, job_of, reference_hash
 from shared.jobs.redis_link import PREFIX, RedisFinishedFeed, RedisLink, decoded
@@ -115,6 +116,7 @@ class RedisJobStore:
             "" if ended.finished_ms is None else ended.finished_ms,
             error_json(ended.error),
             int(not ended.needs_upload),
+            int(ended.announced_event is not None),
         )
         return Settlement(answer.decode())
 
@@ -227,6 +229,16 @@ class RedisJobStore:
             redis.zrem(
                 f"{PREFIX}cleanups", f"{cleanup.kind}|{cleanup.tenant}|{cleanup.job_id}|{cleanup.batch_id or ''}"
             )
+
+    def due_announcements(self, limit: int, *, grace_s: float) -> list[Announcement]:
+        """Return what ended more than `grace_s` ago and was not announced since."""
+        members = self._link.due("announcements", self._in(-grace_s), limit)
+        return [Announcement(*member.split("|")) for member in members]
+
+    def announced(self, announcement: Announcement) -> None:
+        """Note that whoever is to be told will be."""
+        with self._link.commands() as redis:
+            redis.zrem(f"{PREFIX}announcements", f"{announcement.tenant}|{announcement.object_id}")
 
     def is_rebuilt(self) -> bool:
         """Tell whether the records are complete."""

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from shared.clock import to_ms
+from shared.jobs.announcements import Announcement
 from shared.jobs.batch_record import MAKING_LIMIT_S
 from shared.jobs.batch_store import BatchStore
 from shared.jobs.record import JobRecord
@@ -35,6 +36,8 @@ class Settlement(StrEnum):
 
     SETTLED = "settled"
     """The record has ended with it."""
+    LAST = "last"
+    """The same, and it was the last of a batch whose completion is to be announced."""
     ALREADY = "already"
     """The record had ended before."""
     SUPERSEDED = "superseded"
@@ -218,6 +221,14 @@ class JobStore(Protocol):
 
     def cleaned(self, cleanup: Cleanup) -> None:
         """Note that a debt to storage is paid."""
+        ...
+
+    def due_announcements(self, limit: int, *, grace_s: float) -> list[Announcement]:
+        """Return what ended more than `grace_s` ago and was not announced since."""
+        ...
+
+    def announced(self, announcement: Announcement) -> None:
+        """Note that whoever is to be told will be."""
         ...
 
     # The store itself

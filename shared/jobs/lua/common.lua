@@ -8,6 +8,7 @@
 --   leases                      ids that run, by when to look at their lease again
 --   expiry, batch_expiry        all ids of jobs, of batches, by when they expire
 --   cleanups                    debts to storage, by when they were made
+--   announcements               what ended and is to be told to a receiver, by when it did
 --   jobs:<tenant>[...]          ids in order of time, for lists: all, by status, by reference
 --   batch:<id>                  the record of a batch and its counts
 --   batch_items:<id>            its items that have a record, by their place
@@ -40,6 +41,8 @@ local function load(id)
 end
 
 local function wake(id) redis.call('PUBLISH', P .. 'finished', id) end
+
+local function announce(id, tenant, now) redis.call('ZADD', P .. 'announcements', now, tenant .. '|' .. id) end
 
 -- Queues
 
@@ -112,16 +115,18 @@ local function open_batch(id, now)
 end
 
 -- The one place where a batch becomes complete. Called last by whatever may have ended its last open item, in the same
--- script: what must happen once for each completion belongs here.
+-- script: what must happen once for each completion belongs here. Returns whether it is to be announced.
 local function complete_if_over(id, now)
   local batch = redis.call('HMGET', batch_key(id), 'sealed', 'completed_ms', 'n_awaiting_upload', 'n_queued', 'n_running',
-    'last_finished_ms')
-  if batch[1] ~= '1' or batch[2] then return end
-  if tonumber(batch[3] or 0) + tonumber(batch[4] or 0) + tonumber(batch[5] or 0) > 0 then return end
+    'last_finished_ms', 'announces', 'tenant')
+  if batch[1] ~= '1' or batch[2] then return false end
+  if tonumber(batch[3] or 0) + tonumber(batch[4] or 0) + tonumber(batch[5] or 0) > 0 then return false end
   redis.call('ZREM', P .. 'open_batches', id)
   redis.call('HSET', batch_key(id), 'completed_ms', batch[6] or now)
   redis.call('HINCRBY', batch_key(id), 'completions', 1)
   wake(id)
+  if batch[7] == '1' then announce(id, batch[8], now) end
+  return batch[7] == '1'
 end
 
 -- The one place where a record changes its status.

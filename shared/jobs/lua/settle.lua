@@ -1,4 +1,5 @@
--- ARGV: id, now, run, status, attempts, started, finished, error, whether the upload is to go.
+-- ARGV: id, now, run, status, attempts, started, finished, error, whether the upload is to go, whether it is
+-- to be announced.
 -- The caller holds the outcome object of this run, which was written once: whoever brings it is right.
 local id, now, run, status = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local job = load(id)
@@ -11,9 +12,10 @@ if ARGV[6] ~= '' then redis.call('HSET', job_key(id), 'started_ms', ARGV[6]) end
 if ARGV[9] == '1' then
   redis.call('ZADD', P .. 'cleanups', now, table.concat({ 'upload', job.tenant, id, job.batch or '' }, '|'))
 end
+if ARGV[10] == '1' then announce(id, job.tenant, now) end
 wake(id)
 if has_batch(job) then
   note_end(job, ARGV[7])
-  complete_if_over(job.batch, now)
+  if complete_if_over(job.batch, now) then return 'last' end
 end
 return 'settled'

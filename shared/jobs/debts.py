@@ -1,0 +1,82 @@
+"""What is owed after a record changed: objects to delete, receivers to tell. Paid at once, or later by the upkeep."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import Final
+
+from shared.config import Settings
+from shared.errors import Transient, UnreadableObject
+from shared.jobs.announcements import Announcement, Announcer
+from shared.jobs.archive import JobArchive
+from shared.jobs.record import JobRecord
+from shared.jobs.store import Cleanup, CleanupKind, JobStore, Settlement
+from shared.storage import layout
+
+logger = logging.getLogger(__name__)
+
+_AT_ONCE: Final = 500
+"""Debts of a kind paid in one round, so that no kind starves another."""
+_ANNOUNCE_GRACE_S: Final = 5.0
+"""How long whoever ended a job or batch is left to announce it: more than it takes when nothing is away."""
+
+
+class Debts:
+    """Pays what is owed. Every payment may be made twice; the store notes a debt in the step that brings it about."""
+
+    def __init__(self, store: JobStore, archive: JobArchive, announcer: Announcer, settings: Settings) -> None:
+        self._store = store
+        self._archive = archive
+        self._announcer = announcer
+        self._cleanup_grace_s = settings.lease_s + settings.photo_time_limit_s
+
+    def pay(self, ended: JobRecord, settlement: Settlement) -> None:
+        """Pay what the end of a job brought about."""
+        if not ended.needs_upload:
+            self.clean(Cleanup(CleanupKind.UPLOAD, ended.tenant, ended.id, ended.batch_id))
+        if ended.announced_event is not None:
+            self.announce(Announcement(ended.tenant, ended.id))
+        if settlement is Settlement.LAST and ended.batch_id is not None:
+            self.announce(Announcement(ended.tenant, ended.batch_id))
+
+    def clean(self, cleanup: Cleanup) -> None:
+        """Delete what a change of a record left behind; what fails is done by the upkeep later."""
+        try:
+            if cleanup.kind is CleanupKind.UPLOAD:
+                key = layout.upload_key(cleanup.tenant, cleanup.job_id, cleanup.batch_id)
+                self._archive.objects.delete(key)
+            else:
+                self.purge(cleanup.tenant, cleanup.job_id, cleanup.batch_id)
+            self._store.cleaned(cleanup)
+        except Transient as error:
+            logger.warning("cleanup of %s is put off: %s", cleanup.job_id, error)
+
+    def purge(self, tenant: str, job_id: str, batch_id: str | None = None) -> None:
+        """Delete every object of a job but its tombstone, and what is told of it; raises as storage does."""
+        self._archive.purge(tenant, job_id, batch_id)
+        self._announcer.forget_about(tenant, job_id)
+
+    def forget_told(self, tenant: str, batch_id: str) -> None:
+        """Forget what is told of a batch and its items, but for objects that lie with its items; raises as storage."""
+        self._announcer.forget_about(tenant, batch_id)
+
+    def announce(self, announcement: Announcement) -> None:
+        """Owe a receiver what ended; what fails is done by the upkeep later."""
+        try:
+            if self._announcer.announce(announcement):
+                self._store.announced(announcement)
+        except Transient as error:
+            logger.warning("announcing %s is put off: %s", announcement.object_id, error)
+        except UnreadableObject:
+            logger.exception("not announced: %s", announcement.object_id)
+
+    def pay_due(self) -> Counter[str]:
+        """Pay what those who were to pay did not come to."""
+        cleanups = self._store.due_cleanups(_AT_ONCE, grace_s=self._cleanup_grace_s)
+        for cleanup in cleanups:
+            self.clean(cleanup)
+        announcements = self._store.due_announcements(_AT_ONCE, grace_s=_ANNOUNCE_GRACE_S)
+        for announcement in announcements:
+            self.announce(announcement)
+        return Counter(cleaned=len(cleanups), announced=len(announcements))
