@@ -29,6 +29,6 @@ def connect(settings: Settings) -> Connected:
     desk = DeliveryDesk(RedisDeliveryStore(settings), objects, settings)
     store = RedisJobStore(settings)
     archive = JobArchive(objects, retention_s=settings.retention_s)
-    announcer = WebhookAnnouncer(desk, archive, store.batches)
+    announcer = WebhookAnnouncer(desk, archive, store)
     jobs = JobLifecycle(store, objects, CeleryDoorbell(make_celery(settings)), settings, announcer=announcer)
     return Connected(jobs, desk)

@@ -41,7 +41,7 @@ class Core:
         self.store = self.make_store(self.clock)
         self.desk = DeliveryDesk(MemoryDeliveryStore(self.clock), self.objects, self.settings, self.clock, lambda: 0.0)
         archive = JobArchive(self.objects, retention_s=self.settings.retention_s)
-        announcer = WebhookAnnouncer(self.desk, archive, self.store.batches)
+        announcer = WebhookAnnouncer(self.desk, archive, self.store)
         self.jobs = JobLifecycle(
             self.store, self.objects, self.doorbell, self.settings, self.clock, announcer=announcer
         )
