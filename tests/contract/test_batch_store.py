@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from shared.jobs.batch_record import BatchSource, EndsSeen
+from shared.jobs.announcements import Announcement
+from shared.jobs.batch_record import BatchRecord, BatchSource, EndsSeen
 from shared.jobs.batch_store import BatchQuery, ItemQuery
-from shared.jobs.store import ClaimRefusal, JobQuery, JobStore
+from shared.jobs.store import ClaimRefusal, JobQuery, JobStore, Settlement
 from shared.names import LOCAL_TENANT, new_batch_id, new_job_id
 from shared.schemas import BatchStatus, JobOptions, JobStatus
 from tests.clock import FakeClock
@@ -326,3 +327,46 @@ def test_an_item_whose_record_comes_back_is_not_gone(store: JobStore) -> None:
     found = store.batches.get(batch.id)
     assert found is not None
     assert (found.gone, found.open_items) == (0, 2)
+
+
+def announcing(total: int) -> BatchRecord:
+    return replace(make_batch(total), announces=True)
+
+
+def due(store: JobStore) -> list[str]:
+    return [found.object_id for found in store.due_announcements(9, grace_s=0)]
+
+
+def test_the_last_end_of_a_batch_is_to_be_announced(store: JobStore) -> None:
+    batch = announcing(2)
+    first, last = fill(store, batch)
+    assert store.settle(end(first, FAILED)) is Settlement.SETTLED
+    assert due(store) == []
+    assert store.settle(end(last)) is Settlement.LAST
+    assert due(store) == [batch.id]
+    assert store.settle(end(last)) is Settlement.ALREADY
+    store.announced(Announcement(LOCAL_TENANT, batch.id))
+    assert store.reopen(first.id, run=2)
+    assert store.settle(replace(end(first), run=2)) is Settlement.LAST
+    assert due(store) == [batch.id]
+
+
+@pytest.mark.parametrize("way", ["sealed", "dropped"])
+def test_every_way_to_complete_a_batch_announces_it(store: JobStore, way: str) -> None:
+    batch = announcing(2)
+    first, last = make_items(batch)
+    store.batches.create(batch)
+    store.batches.create_items([end(first), end(last) if way != "dropped" else last])
+    assert due(store) == []
+    store.batches.seal(batch.id)
+    if way == "dropped":
+        assert due(store) == []
+        store.drop(last.id, LOCAL_TENANT, batch.id)
+    assert due(store) == [batch.id]
+
+
+def test_a_batch_without_a_receiver_is_not_announced(store: JobStore) -> None:
+    batch = make_batch(1)
+    [item] = fill(store, batch)
+    assert store.settle(end(item)) is Settlement.SETTLED
+    assert due(store) == []

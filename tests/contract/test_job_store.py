@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from shared.jobs.announcements import Announcement
 from shared.jobs.store import ClaimRefusal, JobQuery, JobStore, Settlement
 from shared.names import LOCAL_TENANT, new_job_id
-from shared.schemas import JobOptions, JobStatus
+from shared.schemas import JobOptions, JobStatus, WebhookEvent
 from tests.clock import FakeClock
 from tests.contract.records import LEASE_S, claim, end, make_record
 
@@ -193,3 +194,38 @@ def test_only_what_nobody_holds_is_exhausted(store: JobStore, clock: FakeClock) 
     store.settle(end(held.record, JobStatus.FAILED))
     assert store.exhausted(record.id, max_attempts=3) is None
     assert store.exhausted(new_job_id(), max_attempts=3) is None
+
+
+CALLED_BACK = JobOptions(webhook_url="https://portal.example/")
+
+
+@pytest.mark.parametrize("status", [status for status in JobStatus if status.is_terminal])
+def test_an_end_is_to_be_announced_until_somebody_did(store: JobStore, clock: FakeClock, status: JobStatus) -> None:
+    record = make_record(CALLED_BACK)
+    store.create(record)
+    claim(store, record.id)
+    assert store.due_announcements(9, grace_s=0) == []
+    assert store.settle(end(record, status)) is Settlement.SETTLED
+    told = Announcement(LOCAL_TENANT, record.id)
+    assert store.due_announcements(9, grace_s=5) == []
+    clock.advance(5)
+    assert store.due_announcements(9, grace_s=5) == [told]
+    assert store.due_announcements(0, grace_s=5) == []
+    store.announced(told)
+    store.announced(told)
+    assert store.due_announcements(9, grace_s=0) == []
+
+
+def test_an_end_that_nobody_asked_to_hear_of_is_not_announced(store: JobStore) -> None:
+    only_failures = JobOptions(webhook_url="https://portal.example/", webhook_events=[WebhookEvent.JOB_FAILED])
+    for options in (JobOptions(), only_failures):
+        record = make_record(options)
+        store.create(record)
+        store.settle(end(record))
+    assert store.due_announcements(9, grace_s=0) == []
+
+
+def test_a_record_that_is_written_ended_is_to_be_announced_again(store: JobStore) -> None:
+    record = end(make_record(CALLED_BACK))
+    store.create(record)
+    assert store.due_announcements(9, grace_s=0) == [Announcement(LOCAL_TENANT, record.id)]
