@@ -57,6 +57,7 @@ def settings_env(
         "FACEFIT_S3_SECRET_ACCESS_KEY": secrets.s3_secret_access_key,
         "FACEFIT_LISTEN_HOST": LOOPBACK,
         "FACEFIT_LISTEN_PORT": str(api_port),
+        "FACEFIT_PUBLIC_URL": f"http://{LOOPBACK}:{api_port}",
         **(overrides or {}),
     }
 

@@ -8,9 +8,17 @@ from pathlib import Path
 import httpx
 import pytest
 
+from stack.data_folder import free_ports
 from stack.stack import Stack
 from tests.clock import FakeClock
 from tests.core import Core
+
+RECEIVER_PORT = free_ports(1)[0]
+"""Where a test may listen for webhooks of the running service, as plain HTTP on loopback."""
+CALLABLE = {
+    "FACEFIT_OUTBOUND_ALLOWED_HOSTS": f"127.0.0.1:{RECEIVER_PORT}",
+    "FACEFIT_OUTBOUND_ALLOW_HTTP": "1",
+}
 
 PORTRAITS = Path(__file__).parents[1] / "stack" / "portraits"
 
@@ -38,7 +46,7 @@ def hopper() -> bytes:
 @pytest.fixture(scope="session")
 def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A real Redis and a real S3 server."""
-    stack = Stack(tmp_path_factory.mktemp("stack"))
+    stack = Stack(tmp_path_factory.mktemp("stack"), overrides=CALLABLE)
     try:
         stack.start_stores()
         yield stack
@@ -48,7 +56,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture(scope="session")
 def service(stores: Stack) -> Stack:
-    """The whole service over them: API, workers, upkeep."""
+    """The whole service over them: API, workers, sender, upkeep."""
     stores.start_services()
     return stores
 
