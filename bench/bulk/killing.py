@@ -1,0 +1,64 @@
+"""Kills a random process of the workers now and then, as a bad host would, and starts what does not come back alone."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from stack.stack import Stack
+
+WORKERS = ("worker-bulk", "worker-interactive")
+
+
+def members(leader: int) -> list[int]:
+    """Return the ids of all processes of a group."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError, IndexError, ValueError):
+                if int((entry / "stat").read_text().rpartition(")")[2].split()[2]) == leader:
+                    found.append(int(entry.name))
+    return found
+
+
+class Killing:
+    """SIGKILL to a process of a worker, its parent or one that measures, every `pause_s` while a block runs."""
+
+    def __init__(self, stack: Stack, pause_s: float, seed: int) -> None:
+        self._stack = stack
+        self._pause_s = pause_s
+        self._chance = random.Random(seed)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.kills: dict[str, int] = {}
+
+    def __enter__(self) -> Self:
+        for name in WORKERS:
+            self._stack.supervisor.restart(name, automatically=False)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        for name in WORKERS:
+            self._stack.supervisor.start(name)
+            self._stack.supervisor.restart(name, automatically=True)
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._pause_s):
+            name = self._chance.choice(WORKERS)
+            leader = self._stack.supervisor.pid(name)
+            if leader is not None and (processes := members(leader)):
+                victim = self._chance.choice(processes)
+                with suppress(ProcessLookupError):
+                    os.kill(victim, signal.SIGKILL)
+                    kind = "whole" if victim == leader else "child"
+                    self.kills[f"{name}, {kind}"] = self.kills.get(f"{name}, {kind}", 0) + 1
+            for each in WORKERS:
+                self._stack.supervisor.start(each)
