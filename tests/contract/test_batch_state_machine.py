@@ -1,7 +1,8 @@
 """Random orders of everything that can happen to batches, with every process dying anywhere, over both stores.
 
 Whatever the order: the counts of a batch are those of its items' records, it is complete once for each run and only
-when nothing is open, what was deleted stays deleted, and once faults stop, every item of every accepted batch ends.
+when nothing is open, what was deleted stays deleted, and once faults stop, every item of every accepted batch ends,
+and receivers have been told of every end, each once.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from hypothesis.stateful import (
 )
 
 from shared.clock import system_clock
+from shared.deliveries.archive import DELIVERIES
+from shared.deliveries.store import DeliveryQuery
 from shared.errors import AlreadyFinished, BatchNotFound, JobNotFound, NotFinished, RecordsRebuilding, UploadGone
 from shared.jobs.batch_record import BatchSource
 from shared.jobs.batch_store import ItemQuery
@@ -34,11 +37,12 @@ from shared.jobs.manifest import ManifestFile, item_record
 from shared.jobs.record import LEGAL_MOVES
 from shared.jobs.store import Claim
 from shared.names import LOCAL_TENANT, QueueName
-from shared.schemas import JobOptions, JobStatus
+from shared.schemas import JobOptions, JobStatus, WebhookEvent
 from shared.storage import layout
 from tests.core import PHOTO, Core
 
 WORKED_OUT = st.sampled_from([JobStatus.SUCCEEDED, JobStatus.REJECTED, JobStatus.FAILED])
+TOLD = JobOptions(webhook_url="https://portal.example/", webhook_events=list(WebhookEvent))
 REFUSED = (AlreadyFinished, BatchNotFound, JobNotFound, NotFinished, RecordsRebuilding, UploadGone)
 
 
@@ -59,7 +63,7 @@ class LifeOfBatches(RuleBasedStateMachine):
         self.core.reconciler.round()
 
     def begin(self, source: BatchSource) -> BatchWriter:
-        return self.core.batches.begin(LOCAL_TENANT, source, JobOptions())
+        return self.core.batches.begin(LOCAL_TENANT, source, TOLD)
 
     def noted(self, manifest: ManifestFile) -> str:
         batch_id = manifest.head.batch_id
@@ -75,7 +79,7 @@ class LifeOfBatches(RuleBasedStateMachine):
         """Make a batch; the API may die when the manifest is there and so many records (-1: not the batch's own)."""
         with self.begin(BatchSource.UPLOAD) as writer:
             for _ in range(size):
-                writer.add_upload(Upload(io.BytesIO(PHOTO), "image/jpeg"), JobOptions())
+                writer.add_upload(Upload(io.BytesIO(PHOTO), "image/jpeg"), TOLD)
             batch_id = self.noted(writer._manifest)
             if written is None:
                 writer.commit()
@@ -93,7 +97,7 @@ class LifeOfBatches(RuleBasedStateMachine):
     def die_before_the_manifest(self, size: int) -> None:
         writer = self.begin(BatchSource.UPLOAD)
         for _ in range(size):
-            writer.add_upload(Upload(io.BytesIO(PHOTO), "image/jpeg"), JobOptions())
+            writer.add_upload(Upload(io.BytesIO(PHOTO), "image/jpeg"), TOLD)
         writer._manifest.__exit__(None, None, None)
 
     @rule(target=batches, size=st.integers(1, 4), uploaded=st.integers(0, 4), is_started=st.booleans())
@@ -286,15 +290,28 @@ class LifeOfBatches(RuleBasedStateMachine):
             }
             batch = self.core.find_batch(batch_id)
             assert batch.completed_ms is not None
+            self._check_told(batch_id, [WebhookEvent.BATCH_COMPLETED])
             assert batch.gone == len(self.deleted_items.intersection(job_ids))
             for job_id in set(job_ids) - self.deleted_items:
                 record = self.core.find(job_id)
                 assert record.status.is_terminal
                 known |= {layout.outcome_key(LOCAL_TENANT, job_id, run) for run in range(1, record.run + 1)}
+                self._check_told(
+                    job_id, [ended.announced_event for ended, _ in self.core.jobs.archive.ends(LOCAL_TENANT, job_id)]
+                )
                 known |= {layout.rerun_key(LOCAL_TENANT, job_id, run) for run in range(2, record.run + 1)}
                 if record.needs_upload:
                     known.add(layout.upload_key(LOCAL_TENANT, job_id, batch_id))
-        assert set(self.core.stored()) <= known
+        stored = set(self.core.stored())
+        assert {key for key in stored if not key.startswith(DELIVERIES)} <= known
+        told = {key.split("/")[2] for key in stored if key.startswith(DELIVERIES)}
+        gone = {job_id for batch_id in self.deleted_batches for job_id in self.items[batch_id]}
+        assert told.isdisjoint(self.deleted_batches | self.deleted_items | gone)
+
+    def _check_told(self, object_id: str, events: list[WebhookEvent | None]) -> None:
+        """Every end is owed to the receiver, each once."""
+        owed = self.core.desk.store.list_deliveries(DeliveryQuery(LOCAL_TENANT, 1000))
+        assert sorted(found.event for found in owed if found.object_id == object_id) == sorted(filter(None, events))
 
 
 @pytest.mark.timeout(600)
