@@ -70,6 +70,15 @@ class Settings(BaseSettings):
     )
     max_upload_s: float = Field(120.0, gt=0, description="The longest that the bytes of a photo may take to arrive.")
     max_upload_pause_s: float = Field(20.0, gt=0, description="The longest pause while they arrive.")
+    max_reports: int = Field(
+        4,
+        ge=1,
+        description="Results, errors and summaries of batches that one API process sends at once; the next ones are"
+        " asked to come again. Each keeps a thread: keep it well below those.",
+    )
+    max_download_pause_s: float = Field(
+        60.0, gt=0, description="The longest that a client may take for 64 KiB of such a report."
+    )
     max_wait_s: float = Field(30.0, gt=0, description="The longest that a client may wait in one request.")
 
     # What a photo may be

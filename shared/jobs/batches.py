@@ -1,4 +1,4 @@
-"""The life of a batch: what a client may do to it, and what it may read of it.
+"""The life of a batch: what a client may do to it. All of its items, with their results, `batch_reader.py` reads.
 
 A batch has no life of its own beside that of its items: it is begun by its manifest, its items end one by one like any
 job, and the step that ends the last one completes it (`lua/common.lua`). Marker objects are written before records, so
@@ -8,7 +8,6 @@ that what was asked for outlives the records; whoever died in the middle is foll
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import islice
 from typing import Any, Final
@@ -36,8 +35,6 @@ from shared.storage import layout
 
 AT_ONCE: Final = 500
 """Items that are ended, read or dropped in one go."""
-_READ_AHEAD: Final = 8
-"""Results fetched from storage at the same time while a batch is streamed; with all points one has about 60 kB."""
 _UPLOAD_GRACE_S: Final = 60.0
 """How long after its form's last second an upload may still be on its way."""
 _OPEN: Final = tuple(status for status in JobStatus if not status.is_terminal)
@@ -128,34 +125,11 @@ class BatchLifecycle:
         self.find(tenant, batch_id)
         return self.store.items(ItemQuery(batch_id, limit, status, after_index))
 
-    def results(self, tenant: str, batch_id: str) -> Iterator[tuple[JobRecord, bytes | None]]:
-        """Yield every item in item order, with its result as the worker wrote it if it succeeded.
-
-        Holds a page of records and a few results, however many items there are. An item that is deleted meanwhile is
-        left out. Raises as `find` does, before the first item.
-        """
-        self.find(tenant, batch_id)
-        return self._results(batch_id)
-
-    def _results(self, batch_id: str) -> Iterator[tuple[JobRecord, bytes | None]]:
-        with ThreadPoolExecutor(_READ_AHEAD, thread_name_prefix="results") as readers:
-            records = self._all_items(batch_id)
-            while part := list(islice(records, _READ_AHEAD)):
-                yield from (read for read in readers.map(self._with_result, part) if read is not None)
-
     def _all_items(self, batch_id: str, status: JobStatus | None = None) -> Iterator[JobRecord]:
         after = -1
         while page := self.store.items(ItemQuery(batch_id, AT_ONCE, status, after)):
             yield from page
             after = page[-1].item_index or 0
-
-    def _with_result(self, record: JobRecord) -> tuple[JobRecord, bytes | None] | None:
-        if record.status is not JobStatus.SUCCEEDED:
-            return record, None
-        try:
-            return record, self.jobs.result_json(record)
-        except JobNotFound:
-            return None
 
     # Photos that come by upload forms
 

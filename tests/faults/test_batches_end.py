@@ -18,6 +18,7 @@ from shared.config import Settings
 from shared.deliveries.desk import DeliveryDesk
 from shared.deliveries.store import DeliveryQuery
 from shared.errors import RecordsUnavailable
+from shared.jobs.batch_reader import BatchReader
 from shared.jobs.batch_record import BatchRecord, BatchSource
 from shared.jobs.batches import BatchLifecycle
 from shared.jobs.lifecycle import Upload
@@ -76,7 +77,7 @@ def assert_counted_and_complete_once(batches: BatchLifecycle, batch: BatchRecord
     assert (found.status, found.completions, found.run) == (BatchStatus.COMPLETED, 1, 1)
     assert {status: count for status, count in found.counts.items() if count} == {JobStatus.REJECTED: batch.total}
     assert batches.store.recount(batch.id)
-    references = [record.options.reference for record, _ in batches.results(batch.tenant, batch.id)]
+    references = [record.options.reference for record, _ in BatchReader(batches).results(batch.tenant, batch.id)]
     assert references == [f"photo {number}" for number in range(batch.total)]
     objects = batches.jobs.objects
     outcomes = [layout.owner_of(found.key) for found in objects.list(f"{layout.OUTCOMES}{batch.tenant}/")]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 
 import pytest
 
@@ -18,11 +17,11 @@ from shared.errors import (
     RecordsUnavailable,
     StorageUnavailable,
 )
+from shared.jobs.batch_reader import BatchReader
 from shared.jobs.batch_record import BatchSource
 from shared.jobs.batch_store import BatchQuery
 from shared.jobs.batch_writer import BatchWriter
 from shared.jobs.lifecycle import Upload
-from shared.jobs.record import JobRecord
 from shared.jobs.store import JobQuery
 from shared.names import LOCAL_TENANT, QueueName, is_batch_id, new_batch_id
 from shared.schemas import BatchStatus, JobError, JobOptions, JobStatus
@@ -174,47 +173,6 @@ def test_a_batch_that_takes_too_long_is_refused_before_its_photos_are_swept(core
     with pytest.raises(StorageUnavailable):
         make()
     assert core.stored() == []
-
-
-def test_results_come_in_item_order_with_the_bytes_the_worker_wrote(core: Core) -> None:
-    batch = core.accept_batch(str(number) for number in range(30))
-    for record in reversed(core.items(batch.id)):
-        claim = core.jobs.claim(record.id)
-        assert claim is not None
-        if int(record.options.reference or 0) % 3:
-            core.jobs.finish(claim.record.ended(JobStatus.SUCCEEDED, at_ms=core.clock()), record.id.encode())
-    results = list(core.batches.results(LOCAL_TENANT, batch.id))
-    assert [record.item_index for record, _ in results] == list(range(30))
-    assert [result for _, result in results] == [
-        record.id.encode() if index % 3 else None for index, (record, _) in enumerate(results)
-    ]
-
-
-def test_results_hold_a_few_at_a_time(core: Core) -> None:
-    class Counting(MemoryObjectStore):
-        read = 0
-
-        def get(self, key: str, *, first_bytes: int | None = None) -> bytes:
-            self.read += key.startswith(layout.OUTCOMES)
-            return super().get(key, first_bytes=first_bytes)
-
-    counting = Counting()
-    core = Core(objects=counting)
-    core.clock.now_ms = system_clock()
-    batch = core.accept_batch(str(number) for number in range(100))
-    work_all(core)
-    counting.read = 0
-    results: Iterator[tuple[JobRecord, bytes | None]] = core.batches.results(LOCAL_TENANT, batch.id)
-    next(results)
-    assert counting.read <= 16
-    assert len(list(results)) == 99
-
-
-def test_a_result_deleted_meanwhile_is_left_out(core: Core) -> None:
-    batch = core.accept_batch(REFERENCES)
-    work_all(core)
-    core.objects.delete(layout.outcome_key(LOCAL_TENANT, core.items(batch.id)[1].id, 1))
-    assert [record.item_index for record, _ in core.batches.results(LOCAL_TENANT, batch.id)] == [0, 2]
 
 
 # Photos that come by upload forms
@@ -369,7 +327,15 @@ def test_a_deleted_item_stays_deleted_and_its_batch_ends(core: Core) -> None:
 
 def test_another_tenants_batch_is_not_there(core: Core) -> None:
     batch = core.accept_batch(REFERENCES)
-    for ask in (core.batches.find, core.batches.cancel, core.batches.retry, core.batches.delete, core.batches.results):
+    reader = BatchReader(core.batches)
+    for ask in (
+        core.batches.find,
+        core.batches.cancel,
+        core.batches.retry,
+        core.batches.delete,
+        reader.records,
+        reader.results,
+    ):
         for tenant, batch_id in (("another", batch.id), (LOCAL_TENANT, new_batch_id()), (LOCAL_TENANT, "bat_x/../y")):
             with pytest.raises(BatchNotFound):
                 ask(tenant, batch_id)

@@ -1,0 +1,123 @@
+"""Long answers, sent piece by piece: how many at once, how long one may stall, and how one breaks off.
+
+A file that lacks its end must not look whole. Over HTTP/1.1 it cannot: the last chunk is lacking too. Over HTTP/1.0, as
+some proxies speak it by default, the end of the connection is the end of the file. So while a piece is still to come,
+the connection is set to be reset, not ended, whoever closes it: this process, its end, or its being killed.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager, suppress
+from threading import BoundedSemaphore
+from typing import Final
+
+from flask import Response
+
+from api.problems import unavailable
+
+_PIECE_BYTES: Final = 65_536
+"""Lines are gathered into pieces of this size: each is one write, and must be taken within one pause."""
+_RESET_AT_CLOSE: Final = struct.pack("ii", 1, 0)
+_END_AT_CLOSE: Final = struct.pack("ii", 0, 0)
+"""Values of SO_LINGER."""
+
+
+class Streams:
+    """The long answers of one process.
+
+    Parameters
+    ----------
+    places : int
+        How many there may be at once.
+    pause_s : float
+        The longest that a client may take for one piece [s].
+    """
+
+    def __init__(self, places: int, pause_s: float) -> None:
+        self._free = BoundedSemaphore(places)
+        self._pause_s = pause_s
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Take a place for as long as the block lasts.
+
+        Raises
+        ------
+        ProblemError
+            503 when all are taken.
+        """
+        if not self._free.acquire(blocking=False):
+            raise unavailable("As many reports as this service sends at once are being read; ask again in a moment.")
+        try:
+            yield
+        finally:
+            self._free.release()
+
+    def response(
+        self,
+        head: bytes,
+        lines: Generator[bytes, None, None],
+        connection: socket.socket | None,
+        headers: dict[str, str],
+    ) -> Response:
+        """Answer with `head` and then the lines, the first of which is made before this returns.
+
+        Parameters
+        ----------
+        head : bytes
+            What comes before the first line.
+        lines : generator of bytes
+            Closed when the answer has been sent, or cannot be.
+        connection : socket, optional
+            The client's.
+        headers : dict
+            Of the answer, `Content-Type` among them.
+
+        Raises
+        ------
+        ProblemError
+            503 when too many are being sent.
+        Exception
+            As the first line does: then it can still be told by a status.
+        """
+        pieces = self._pieces(head, lines, connection)
+        next(pieces)
+        return Response(pieces, headers=headers)
+
+    def _pieces(
+        self, head: bytes, lines: Generator[bytes, None, None], connection: socket.socket | None
+    ) -> Generator[bytes, None, None]:
+        """Yield nothing once the first line is made, then the whole."""
+        with closing(lines), self.place():
+            piece = bytearray(head + next(lines, b""))
+            yield b""
+            with _broken_off_unless_ended(connection, self._pause_s):
+                for line in lines:
+                    if len(piece) >= _PIECE_BYTES:
+                        yield bytes(piece)
+                        piece.clear()
+                    piece += line
+                yield bytes(piece)
+
+
+@contextmanager
+def _broken_off_unless_ended(connection: socket.socket | None, pause_s: float) -> Iterator[None]:
+    if connection is None:
+        yield
+        return
+    ended = False
+    try:
+        connection.settimeout(pause_s)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
+        yield
+        ended = True
+    finally:
+        with suppress(OSError):  # closed by then
+            if ended:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _END_AT_CLOSE)
+                connection.settimeout(None)
+            else:
+                connection.close()
