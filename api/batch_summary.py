@@ -112,7 +112,7 @@ class SummaryBuilder:
         if not result["faces"]:
             return
         face = result["faces"][0]
-        self._definitions.add(result["model"]["definitions"])
+        self._definitions.update(filter(None, [result["model"].get("definitions")]))
         scale = face.get("scale")
         self._scale_sources[scale["source"] if scale else "none"] += 1
         for key, measured in face["measurements"].items():

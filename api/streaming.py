@@ -63,7 +63,7 @@ class Streams:
         connection: socket.socket | None,
         headers: dict[str, str],
     ) -> Response:
-        """Answer with `head` and then the lines, the first of which is made before this returns.
+        """Answer with `head` and then the lines; the first piece is made before this returns.
 
         Parameters
         ----------
@@ -81,7 +81,7 @@ class Streams:
         ProblemError
             503 when too many are being sent.
         Exception
-            As the first line does: then it can still be told by a status.
+            As the lines of the first piece do: then it can still be told by a status.
         """
         pieces = self._pieces(head, lines, connection)
         next(pieces)
@@ -90,17 +90,24 @@ class Streams:
     def _pieces(
         self, head: bytes, lines: Generator[bytes, None, None], connection: socket.socket | None
     ) -> Generator[bytes, None, None]:
-        """Yield nothing once the first line is made, then the whole."""
+        """Yield nothing once the first piece is made, then the whole."""
         with closing(lines), self.place():
-            piece = bytearray(head + next(lines, b""))
+            pieces = _gathered(head, lines)
+            first = next(pieces)
             yield b""
             with _broken_off_unless_ended(connection, self._pause_s):
-                for line in lines:
-                    if len(piece) >= _PIECE_BYTES:
-                        yield bytes(piece)
-                        piece.clear()
-                    piece += line
-                yield bytes(piece)
+                yield first
+                yield from pieces
+
+
+def _gathered(head: bytes, lines: Iterator[bytes]) -> Iterator[bytes]:
+    piece = bytearray(head)
+    for line in lines:
+        piece += line
+        if len(piece) >= _PIECE_BYTES:
+            yield bytes(piece)
+            piece.clear()
+    yield bytes(piece)
 
 
 @contextmanager

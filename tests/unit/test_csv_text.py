@@ -52,10 +52,11 @@ def test_texts_that_begin_with_a_letter_or_digit_are_left_alone(start: str, rest
         assert safe_text(start + rest) == start + rest
 
 
-@pytest.mark.parametrize(
-    "text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\uff1d1", "\uff0b1", "\uff0d1", "\uff20x", " =1", "\u00a0=1", "-"]
-)
-def test_texts_that_a_spreadsheet_would_run(text: str) -> None:
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1", "\u00a0=1", "-"])
+@pytest.mark.parametrize("full_width", [False, True])
+def test_texts_that_a_spreadsheet_would_run(text: str, full_width: bool) -> None:
+    if full_width:
+        text = text.translate({ord(sign): ord(sign) + 0xFEE0 for sign in "=+-@"})
     assert safe_text(text) == "'" + text
 
 

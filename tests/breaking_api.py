@@ -1,0 +1,64 @@
+"""The API over memory, for a real server: one batch can be read, one breaks off in the middle, one is long.
+
+Served by `gunicorn tests.breaking_api:app`; `GET /batches` names them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from flask import Response, jsonify
+
+from api.app import create_app
+from api.context import Services
+from api.waiting import Waiters
+from shared.clock import system_clock
+from shared.config import Settings
+from shared.errors import StorageUnavailable
+from shared.storage import layout
+from shared.storage.memory import MemoryObjectStore
+from tests.core import Core
+from tests.results import a_result, as_written
+from tests.unit.batch_making import make_batch
+
+ITEMS: Final = 40
+BREAKS_AT: Final = 30
+LONG_ITEMS: Final = 250
+"""With all points 12 MB: more than sockets hold."""
+RESULT: Final = as_written(a_result())
+
+
+class _Breaking(MemoryObjectStore):
+    """Does not answer when certain results are read; keeps one result for all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.breaks_at: set[str] = set()
+
+    def put_if_absent(self, key: str, body: bytes) -> bool:
+        return super().put_if_absent(key, body.removesuffix(RESULT))
+
+    def get(self, key: str, *, first_bytes: int | None = None) -> bytes:
+        if key in self.breaks_at:
+            raise StorageUnavailable(key)
+        body = super().get(key, first_bytes=first_bytes)
+        return body + RESULT if key.startswith(layout.OUTCOMES) else body
+
+
+_objects = _Breaking()
+_core = Core(clock=system_clock, objects=_objects, settings=Settings(max_reports=2, max_download_pause_s=1))
+_core.reconciler.round()
+_batches = {
+    name: make_batch(_core, [RESULT] * size)
+    for name, size in (("whole", ITEMS), ("breaks", ITEMS), ("long", LONG_ITEMS))
+}
+_breaking = _core.items(_batches["breaks"])[BREAKS_AT]
+_objects.breaks_at.add(layout.outcome_key(_breaking.tenant, _breaking.id, 1))
+
+app = create_app(Services(_core.jobs, _core.desk, Waiters(_core.store, places=2), _core.settings))
+
+
+@app.route("/batches")
+def batches() -> Response:
+    """Name the batches."""
+    return jsonify(_batches)
