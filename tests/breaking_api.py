@@ -23,8 +23,8 @@ from tests.unit.batch_making import make_batch
 
 ITEMS: Final = 40
 BREAKS_AT: Final = 30
-LONG_ITEMS: Final = 250
-"""With all points 12 MB: more than sockets hold."""
+LONG_ITEMS: Final = 600
+"""With all points 13 MB: more than sockets hold."""
 RESULT: Final = as_written(a_result())
 
 

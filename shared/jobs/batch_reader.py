@@ -21,8 +21,7 @@ from shared.schemas import JobStatus
 logger = logging.getLogger(__name__)
 
 READ_AHEAD: Final = 8
-"""Results fetched from storage at the same time; with all points one has about 60 kB. More of them gain nothing: one
-process spends 2 ms of its own on each, and waits for no more than a few."""
+"""Results fetched from storage at the same time; with all points one has about 22 kB."""
 
 ItemResult = tuple[JobRecord, bytes | None]
 """An item, and its result as the worker wrote it if it succeeded."""

@@ -19,8 +19,8 @@ from tests.unit.batch_making import make_batch
 
 FEW, MANY = 200, 2000
 GROWN_BYTES = 400_000
-"""Of the larger batch: 500 records to a page, not 200, and 8 bytes of each measurement in a summary, 0.22 MB. Its results
-have 45 MB, its table 0.8."""
+"""Of the larger batch: 500 records to a page, not 200, and 8 bytes of each measurement in a summary, 0.22 MB. Its
+results have 45 MB, its table 0.8."""
 RESULT = as_written(a_result())
 
 
