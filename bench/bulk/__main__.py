@@ -22,6 +22,7 @@ from typing import Any
 
 import httpx
 
+from bench.bulk.fairness import run_fairness
 from bench.bulk.killing import Killing
 from bench.bulk.latency import SinglePhotos, measure_latencies_s, percentiles_ms
 from bench.bulk.photos import MadePhoto, make_photos
@@ -110,9 +111,10 @@ def time_of_csv(http: httpx.Client, batch_id: str) -> tuple[float, int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=int, default=2000)
-    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
+    parser.add_argument("--ways", nargs="*", choices=WAYS, default=WAYS)
     parser.add_argument("--kill-every", type=float, default=0.0, metavar="SECONDS")
     parser.add_argument("--latency", action="store_true")
+    parser.add_argument("--fairness", action="store_true", help="first, a small batch behind a large one")
     parser.add_argument("--out", type=Path, default=Path("bulk-output/bulk.json"))
     args = parser.parse_args()
     photos = list(make_photos(args.photos, SEED))
@@ -124,6 +126,9 @@ def main() -> None:
     }
     reports = []
     with tempfile.TemporaryDirectory() as folder, Stack(Path(folder), overrides=overrides) as stack:
+        if args.fairness:
+            reports.append({"way": "two tenants", "faults": [], **run_fairness(stack, photos)})
+            print(json.dumps(reports[-1], indent=1), flush=True)
         for way in args.ways:
             reports.append(run_way(way, stack, photos, port, args))
             print(json.dumps(reports[-1], indent=1), flush=True)
