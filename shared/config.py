@@ -40,6 +40,11 @@ class Settings(BaseSettings):
     s3_endpoint_url: str | None = Field(
         "http://127.0.0.1:8333", description="The S3-compatible store; empty means Amazon's own."
     )
+    s3_public_url: str | None = Field(
+        None,
+        description="Where clients reach the store, for photos that they upload straight to it; empty means"
+        " `FACEFIT_S3_ENDPOINT_URL`. The bucket is the first part of the path there.",
+    )
     s3_bucket: str = Field("facefit", description="The bucket that holds uploads, results and tombstones.")
     s3_region: str = Field("us-east-1", description="The region named in signatures.")
     s3_access_key_id: SecretStr = Field(SecretStr(""), description="The store's access key id.")

@@ -1,10 +1,12 @@
-"""What the service asks of an object store: eight verbs, two errors."""
+"""What the service asks of an object store: nine verbs, two errors."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
+
+from shared.storage.post_policy import UploadForm, UploadPermit
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,13 @@ class ObjectStore(Protocol):
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Yield every object whose key starts with `prefix`, in order of the keys."""
+        ...
+
+    def upload_form(self, permit: UploadPermit) -> UploadForm:
+        """Return a form by which somebody without a key of the store may write this one object.
+
+        The store is not asked; it judges the form when it is posted.
+        """
         ...
 
     def check(self) -> None:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import BinaryIO, Final
+
+import orjson
 
 from shared.errors import ObjectMissing, StorageUnavailable
 from shared.storage.base import ObjectInfo
+from shared.storage.post_policy import Signer, UploadForm, UploadPermit
 
 _CHUNK_BYTES: Final = 1000
 """Small, so that tests see pieces."""
+_SIGNER: Final = Signer(
+    url="memory://objects", bucket="objects", region="memory", access_key_id="nobody", secret_access_key="known"
+)
 
 
 class MemoryObjectStore:
@@ -75,6 +83,32 @@ class MemoryObjectStore:
         with self._lock:
             found = sorted((key, len(data)) for key, data in self._objects.items() if key.startswith(prefix))
         yield from (ObjectInfo(key, size) for key, size in found)
+
+    def upload_form(self, permit: UploadPermit) -> UploadForm:
+        """Return a form that `post` takes."""
+        return _SIGNER.form(permit)
+
+    def post(self, fields: Mapping[str, str], body: bytes) -> bool:
+        """Take what somebody posts by a form, as a store does; tell whether the form allows it."""
+        self.check()
+        sent = {name: value for name, value in fields.items() if name not in {"policy", "x-amz-signature"}}
+        try:
+            signed_at = datetime.strptime(fields["x-amz-date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+            signature = _SIGNER.signature(fields["policy"], signed_at)
+            policy = orjson.loads(base64.b64decode(fields["policy"]))
+        except (KeyError, ValueError):
+            return False
+        *equal, (_, least_bytes, most_bytes) = policy["conditions"]
+        allowed = {name: value for condition in equal for name, value in condition.items() if name != "bucket"}
+        is_allowed = (
+            signature == fields.get("x-amz-signature")
+            and datetime.now(UTC) < datetime.fromisoformat(policy["expiration"])
+            and sent == allowed
+            and least_bytes <= len(body) <= most_bytes
+        )
+        if is_allowed:
+            self.put(fields["key"], body)
+        return is_allowed
 
     def check(self) -> None:
         """Return if the store is not set to be away."""

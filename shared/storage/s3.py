@@ -6,6 +6,7 @@ import base64
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import boto3
@@ -15,6 +16,7 @@ from botocore.parsers import ResponseParserError
 
 from shared.errors import ConfigurationError, ObjectMissing, StorageUnavailable
 from shared.storage.base import ObjectInfo
+from shared.storage.post_policy import Signer, UploadForm, UploadPermit
 
 if TYPE_CHECKING:
     from shared.config import Settings
@@ -57,12 +59,16 @@ class S3ObjectStore:
 
     def __init__(self, settings: Settings) -> None:
         self._bucket = settings.s3_bucket
-        self._client: Any = boto3.client(
-            "s3",
-            endpoint_url=settings.s3_endpoint_url or None,
+        self._region = settings.s3_region
+        self._public_url = settings.s3_public_url
+        self._session: Any = boto3.session.Session(
             region_name=settings.s3_region,
             aws_access_key_id=settings.s3_access_key_id.get_secret_value() or None,
             aws_secret_access_key=settings.s3_secret_access_key.get_secret_value() or None,
+        )
+        self._client: Any = self._session.client(
+            "s3",
+            endpoint_url=settings.s3_endpoint_url or None,
             config=Config(
                 signature_version="s3v4",
                 s3={"addressing_style": "path" if settings.s3_endpoint_url else "auto"},
@@ -152,6 +158,22 @@ class S3ObjectStore:
             for page in pages:
                 for entry in page.get("Contents", ()):
                     yield ObjectInfo(entry["Key"], entry["Size"])
+
+    def upload_form(self, permit: UploadPermit) -> UploadForm:
+        """Return a form by which this one object may be written, posted to the store's public address."""
+        with _translated():
+            # Asked for each time: what the environment gives may be valid for a while only.
+            keys = self._session.get_credentials().get_frozen_credentials()
+        signer = Signer(self._form_url, self._bucket, self._region, keys.access_key, keys.secret_key, keys.token)
+        return signer.form(permit)
+
+    @cached_property
+    def _form_url(self) -> str:
+        if self._public_url:
+            return f"{self._public_url.rstrip('/')}/{self._bucket}"
+        with _translated():
+            url: str = self._client.generate_presigned_post(self._bucket, "any")["url"]
+        return url
 
     def check(self) -> None:
         """Return if the bucket answers."""

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import threading
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
+import httpx
 import pytest
 
+from shared.clock import system_clock, to_ms
 from shared.errors import ObjectMissing
 from shared.storage.base import ObjectStore
+from shared.storage.memory import MemoryObjectStore
+from shared.storage.post_policy import UploadForm, UploadPermit
 
 
 @pytest.fixture
@@ -122,3 +129,67 @@ def test_listing_more_than_a_page(objects: ObjectStore, key: Callable[[str], str
 
 def test_the_store_answers(objects: ObjectStore) -> None:
     objects.check()
+
+
+PHOTO = b"\xff\xd8\xff" + bytes(97)
+
+
+def permit(key: str, **changed: Any) -> UploadPermit:
+    until_ms = system_clock() + to_ms(60)
+    return replace(UploadPermit(key, len(PHOTO), "image/jpeg", until_ms), **changed)
+
+
+def post(objects: ObjectStore, form: UploadForm, body: bytes = PHOTO, **changed: str) -> bool:
+    """Post a form as a client does; tell whether the store took it."""
+    fields = {**form.fields, **{name.replace("_", "-"): value for name, value in changed.items()}}
+    if isinstance(objects, MemoryObjectStore):
+        return objects.post(fields, body)
+    answer = httpx.post(form.url, data=fields, files={"file": ("any name.jpg", body)}, trust_env=False)
+    assert answer.is_success or answer.is_client_error
+    return answer.is_success
+
+
+def test_what_a_form_allows_is_taken(objects: ObjectStore, key: Callable[[str], str]) -> None:
+    assert post(objects, objects.upload_form(permit(key("photo"))))
+    assert objects.get(key("photo")) == PHOTO
+    assert post(objects, objects.upload_form(permit(key("photo"))))  # a client may send it again
+
+
+@pytest.mark.parametrize("body", [PHOTO + b"x", PHOTO[:-1], b""])
+def test_a_form_allows_one_size(objects: ObjectStore, key: Callable[[str], str], body: bytes) -> None:
+    assert not post(objects, objects.upload_form(permit(key("photo"))), body)
+    assert not objects.exists(key("photo"))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"Content_Type": "text/html"},
+        {"Content_Type": ""},
+        {"x_amz_signature": "0" * 64},
+        {"x_amz_meta_note": "more than was signed"},
+    ],
+)
+def test_a_form_allows_nothing_else(objects: ObjectStore, key: Callable[[str], str], changed: dict[str, str]) -> None:
+    assert not post(objects, objects.upload_form(permit(key("photo"))), **changed)
+    assert not objects.exists(key("photo"))
+
+
+def test_a_form_allows_one_key(objects: ObjectStore, key: Callable[[str], str]) -> None:
+    form = objects.upload_form(permit(key("photo")))
+    assert not post(objects, form, key=key("another"))
+    assert not post(objects, form, key=key("${filename}"))
+    assert not objects.exists(key("another"))
+
+
+def test_a_policy_that_was_rewritten_is_refused(objects: ObjectStore, key: Callable[[str], str]) -> None:
+    form = objects.upload_form(permit(key("photo")))
+    wider = base64.b64decode(form.fields["policy"]).replace(b"100,100", b"0,9999999")
+    assert not post(objects, form, policy=base64.b64encode(wider).decode())
+    assert not post(objects, form, policy="no policy")
+    assert not objects.exists(key("photo"))
+
+
+def test_a_form_ends(objects: ObjectStore, key: Callable[[str], str]) -> None:
+    assert not post(objects, objects.upload_form(permit(key("photo"), until_ms=system_clock() - to_ms(1))))
+    assert not objects.exists(key("photo"))
