@@ -9,7 +9,7 @@ from flask_openapi3 import Info, OpenAPI
 from api.context import Services, attach
 from api.guard import register_guard
 from api.problems import on_validation_error, register_problem_handlers
-from api.routes import batch_reports, exports, jobs, legacy, service, webhooks
+from api.routes import batch_reports, batches, exports, jobs, legacy, service, webhooks
 from shared.schemas import Problem
 
 VERSION: Final = "0.1.0"
@@ -34,7 +34,7 @@ def create_app(services: Services) -> OpenAPI:
     attach(app, services)
     register_guard(app, services.settings)
     register_problem_handlers(app)
-    for blueprint in (jobs.bp, exports.bp, webhooks.bp, legacy.bp, service.bp):
+    for blueprint in (jobs.bp, batches.bp, exports.bp, webhooks.bp, legacy.bp, service.bp):
         app.register_api(blueprint)
     batch_reports.register_batch_reports(app, services.settings)
     app.register_blueprint(service.pages)

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from typing import Final
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipInfo
 
-from api.archive_manifest import MANIFEST_NAME, ManifestLine, file_key, reference_fault
+from api.archive_manifest import MANIFEST_NAME, ManifestLine, file_key
+from shared.errors import ArchiveEntryRefused
+from shared.references import reference_fault
 from shared.schemas import MAX_REFERENCE_LENGTH
 
-ARCHIVE_ENTRY_REFUSED: Final = "archive_entry_refused"
+ARCHIVE_ENTRY_REFUSED: Final = ArchiveEntryRefused.code
 
 # APPNOTE.TXT 6.3.10, section 4.4.4.
 _ENCRYPTED_FLAGS: Final = 0x1 | 0x40 | 0x2000

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from shared.errors import DuplicateReference, FacefitError
+from shared.errors import ArchiveInvalid, DuplicateReference
+from shared.references import reference_fault
 from shared.schemas import MAX_REFERENCE_LENGTH, JobOptions
 
 MANIFEST_NAME: Final = "manifest.csv"
@@ -18,20 +19,6 @@ MAX_MANIFEST_BYTES: Final = 10_000_000
 FILE_COLUMN: Final = "file"
 REFERENCE_COLUMN: Final = "reference"
 OPTION_COLUMNS: Final = frozenset(JobOptions.model_fields) - {REFERENCE_COLUMN}
-
-
-class ArchiveInvalid(FacefitError):
-    """Raised when an archive is refused whole, before anything of it is handed out.
-
-    Attributes
-    ----------
-    entry : str or None
-        The entry that is at fault, where one is, as it can be shown.
-    """
-
-    def __init__(self, message: str, entry: str | None = None) -> None:
-        super().__init__(f"{entry}: {message}" if entry else message)
-        self.entry = entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +46,6 @@ class ManifestLine:
 def file_key(path: str) -> str:
     """Return what two spellings of a file's name have in common: macOS takes accents apart, spreadsheets do not."""
     return unicodedata.normalize("NFC", path.removeprefix("./"))
-
-
-def reference_fault(reference: str) -> str | None:
-    """Tell why a text is no reference; None if it is one."""
-    if len(reference) > MAX_REFERENCE_LENGTH:
-        return f"a reference has at most {MAX_REFERENCE_LENGTH} characters"
-    if not reference.isprintable():
-        return "a reference has printable characters only"
-    if not reference[:1].isalnum():
-        return "a reference starts with a letter or digit"
-    return None
 
 
 def parse_manifest(data: bytes, max_lines: int) -> dict[str, ManifestLine]:

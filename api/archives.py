@@ -57,9 +57,9 @@ from api.archive_entries import (
     planned_entries,
     shown,
 )
-from api.archive_manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, ArchiveInvalid, ManifestLine, parse_manifest
+from api.archive_manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, ManifestLine, parse_manifest
 from shared.config import MEGABYTE
-from shared.errors import CorruptImage, ImageTooLarge, UnsupportedFormat
+from shared.errors import ArchiveInvalid, CorruptImage, ImageTooLarge, UnsupportedFormat
 from shared.image_formats import ImageFormat, sniff_image_format
 
 _RECORDS_PER_ENTRY: Final = 4

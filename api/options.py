@@ -6,13 +6,16 @@ separated by commas.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
 from api.problems import invalid, invalid_fields
 from shared.measurements import DEFINITIONS
 from shared.schemas import JobOptions
+
+T = TypeVar("T")
 
 
 def parse_options(fields: list[tuple[str, str]]) -> JobOptions:
@@ -28,15 +31,20 @@ def parse_options(fields: list[tuple[str, str]]) -> JobOptions:
     ProblemError
         400 naming each field that is wrong.
     """
-    given: dict[str, str] = {}
+    try:
+        return JobOptions.model_validate(once_each(fields))
+    except ValidationError as error:
+        raise invalid_fields(error) from error
+
+
+def once_each(fields: Iterable[tuple[str, T]]) -> dict[str, T]:
+    """Return values by name; raise `ProblemError`, 400, for a name that is given more than once."""
+    given: dict[str, T] = {}
     for name, value in fields:
         if name in given:
             raise invalid(name, "given more than once; separate the entries of a list by commas")
         given[name] = value
-    try:
-        return JobOptions.model_validate(given)
-    except ValidationError as error:
-        raise invalid_fields(error) from error
+    return given
 
 
 def _described_options() -> dict[str, dict[str, Any]]:

@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException
 
 from shared.errors import (
     AlreadyFinished,
+    ArchiveInvalid,
     BatchNotFound,
     BatchTooLarge,
     DeliveryNotFound,
@@ -50,6 +51,7 @@ class ProblemKind:
 
 
 INVALID_REQUEST: Final = ProblemKind("invalid_request", HTTPStatus.BAD_REQUEST, "The request is not valid")
+ARCHIVE_INVALID: Final = ProblemKind("archive_invalid", HTTPStatus.BAD_REQUEST, "The archive cannot be taken")
 DUPLICATE_REFERENCE: Final = ProblemKind(
     "duplicate_reference", HTTPStatus.BAD_REQUEST, "A reference is given twice in a batch"
 )
@@ -62,7 +64,7 @@ NOT_FOUND: Final = ProblemKind("not_found", HTTPStatus.NOT_FOUND, "There is no s
 METHOD_NOT_ALLOWED: Final = ProblemKind(
     "method_not_allowed", HTTPStatus.METHOD_NOT_ALLOWED, "The method is not allowed here"
 )
-ALREADY_FINISHED: Final = ProblemKind("already_finished", HTTPStatus.CONFLICT, "The job has ended already")
+ALREADY_FINISHED: Final = ProblemKind("already_finished", HTTPStatus.CONFLICT, "It has ended already")
 NOT_FINISHED: Final = ProblemKind("not_finished", HTTPStatus.CONFLICT, "The job has not ended yet")
 UPLOAD_GONE: Final = ProblemKind("upload_gone", HTTPStatus.CONFLICT, "The photo is no longer there")
 LANDMARKS_NOT_KEPT: Final = ProblemKind("landmarks_not_kept", HTTPStatus.CONFLICT, "The landmarks were not kept")
@@ -112,9 +114,18 @@ def invalid(field_name: str, message: str) -> ProblemError:
 
 def invalid_fields(error: ValidationError) -> ProblemError:
     """Return the problem of all fields that a model refused."""
-    errors = [_field_error(found) for found in error.errors(include_url=False, include_input=False)]
+    return invalid_all(field_errors(error))
+
+
+def invalid_all(errors: list[FieldError]) -> ProblemError:
+    """Return the problem of several wrong fields."""
     detail = "; ".join(f"{entry.field}: {entry.message}" for entry in errors)
     return ProblemError(INVALID_REQUEST, detail, errors=errors)
+
+
+def field_errors(error: ValidationError) -> list[FieldError]:
+    """Return what a model refused, field by field."""
+    return [_field_error(found) for found in error.errors(include_url=False, include_input=False)]
 
 
 def _field_error(found: ErrorDetails) -> FieldError:
@@ -174,6 +185,7 @@ def register_problem_handlers(app: Flask) -> None:
     app.register_error_handler(Transient, _on_transient)
     app.register_error_handler(BatchTooLarge, _on_batch_too_large)
     app.register_error_handler(DuplicateReference, _on_duplicate_reference)
+    app.register_error_handler(ArchiveInvalid, _on_archive_invalid)
     app.register_error_handler(TargetForbidden, _on_target_forbidden)
     app.register_error_handler(Exception, _on_bug)
     for error, kind, detail in (
@@ -202,6 +214,10 @@ def _on_duplicate_reference(error: DuplicateReference) -> Response:
 
 def _on_target_forbidden(error: TargetForbidden) -> Response:
     return problem_response(ProblemError(WEBHOOK_TARGET_FORBIDDEN, f"{error}."))
+
+
+def _on_archive_invalid(error: ArchiveInvalid) -> Response:
+    return problem_response(ProblemError(ARCHIVE_INVALID, str(error)))
 
 
 def _on_http_exception(error: HTTPException) -> Response:

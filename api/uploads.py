@@ -13,6 +13,7 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from api.deadline import upload_deadline
+from api.draining import drain
 from api.options import parse_options
 from api.problems import PAYLOAD_TOO_LARGE, UNSUPPORTED_FORMAT, ProblemError, invalid
 from shared.config import MEGABYTE, Settings
@@ -70,12 +71,12 @@ def _read(request: Request, settings: Settings) -> tuple[IO[bytes], list[tuple[s
             return _form_file(request), [*request.args.items(multi=True), *request.form.items(multi=True)]
         return _raw_file(request), list(request.args.items(multi=True))
     except RequestEntityTooLarge as error:
-        _drain(request, settings)
+        drain(request, _DRAIN_FACTOR * settings.max_upload_bytes)
         if request.content_length is not None and request.content_length <= request.max_content_length:
             raise invalid("body", "the form has too many fields, or too much text in them") from error
         raise _too_large(settings) from error
     except ProblemError:
-        _drain(request, settings)
+        drain(request, _DRAIN_FACTOR * settings.max_upload_bytes)
         raise
 
 
@@ -132,11 +133,3 @@ def _checked(body: IO[bytes], settings: Settings) -> Upload:
 def _too_large(settings: Settings) -> ProblemError:
     limit_mb = settings.max_upload_bytes / MEGABYTE
     return ProblemError(PAYLOAD_TOO_LARGE, f"A photo may have {limit_mb:g} MB; 12 megapixels are plenty to measure.")
-
-
-def _drain(request: Request, settings: Settings) -> None:
-    """Read on for a while: a server that closes with unread bytes resets the connection, and the answer is lost."""
-    stream = request.environ["wsgi.input"]
-    left = _DRAIN_FACTOR * settings.max_upload_bytes
-    while left > 0 and (chunk := stream.read(min(_CHUNK_BYTES, left))):
-        left -= len(chunk)

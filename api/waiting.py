@@ -11,10 +11,9 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 from shared.errors import RecordsUnavailable
-from shared.jobs.record import JobRecord
 from shared.jobs.store import FinishedFeed, JobStore
 
 _LISTEN_S: Final = 5.0
@@ -23,8 +22,30 @@ _LOOK_AGAIN_S: Final = 5.0
 """A wake-up can be lost with its connection; a waiter looks for itself this often."""
 
 
+class _Status(Protocol):
+    @property
+    def is_terminal(self) -> bool: ...
+
+
+class Awaitable(Protocol):
+    """What can be waited for: a job or a batch."""
+
+    @property
+    def id(self) -> str:
+        """What its end is announced by."""
+        ...
+
+    @property
+    def status(self) -> _Status:
+        """Whether it has ended."""
+        ...
+
+
+Record = TypeVar("Record", bound=Awaitable)
+
+
 class Waiters:
-    """Holds requests until the job they wait for has ended.
+    """Holds requests until the job or batch they wait for has ended.
 
     Parameters
     ----------
@@ -43,21 +64,21 @@ class Waiters:
         self._closing = threading.Event()
         self._listener: threading.Thread | None = None
 
-    def wait(self, record: JobRecord, timeout_s: float, read: Callable[[], JobRecord]) -> JobRecord:
-        """Return the job once it has ended, or as it is when time is up or the house is full.
+    def wait(self, record: Record, timeout_s: float, read: Callable[[], Record]) -> Record:
+        """Return the record once it has ended, or as it is when time is up or the house is full.
 
         Parameters
         ----------
-        record : JobRecord
-            The job as it is known now.
+        record : JobRecord or BatchRecord
+            As it is known now.
         timeout_s : float
             How long to wait at most.
         read : callable
-            Reads the job anew.
+            Reads it anew.
 
         Raises
         ------
-        JobNotFound
+        JobNotFound, BatchNotFound
             If it is deleted meanwhile.
         RecordsUnavailable
             If the records do not answer.
@@ -76,8 +97,8 @@ class Waiters:
         self._closing.set()
         self._wake_all()
 
-    def _wait(self, job_id: str, until_s: float, read: Callable[[], JobRecord]) -> JobRecord:
-        with self._registered(job_id) as ended:
+    def _wait(self, record_id: str, until_s: float, read: Callable[[], Record]) -> Record:
+        with self._registered(record_id) as ended:
             self._listen(until_s)
             # Registered first and read then, so that an end between the two is not missed.
             record = read()
@@ -91,17 +112,17 @@ class Waiters:
         return record
 
     @contextmanager
-    def _registered(self, job_id: str) -> Iterator[threading.Event]:
+    def _registered(self, record_id: str) -> Iterator[threading.Event]:
         event = threading.Event()
         with self._lock:
-            self._events[job_id].add(event)
+            self._events[record_id].add(event)
         try:
             yield event
         finally:
             with self._lock:
-                self._events[job_id].discard(event)
-                if not self._events[job_id]:
-                    del self._events[job_id]
+                self._events[record_id].discard(event)
+                if not self._events[record_id]:
+                    del self._events[record_id]
 
     def _listen(self, until_s: float) -> None:
         """Start the one listener of this process; lazily, since threads do not survive the server's fork."""
@@ -123,10 +144,10 @@ class Waiters:
     def _pass_on(self, feed: FinishedFeed) -> None:
         self._wake_all()
         while True:
-            job_id = feed.next(_LISTEN_S)
-            if job_id is not None:
+            ended_id = feed.next(_LISTEN_S)
+            if ended_id is not None:
                 with self._lock:
-                    for event in self._events.get(job_id, ()):
+                    for event in self._events.get(ended_id, ()):
                         event.set()
 
     def _wake_all(self) -> None:

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from shared.schema_base import Schema
-from shared.schemas import BatchStatus
+from shared.schemas import BatchStatus, Job
 
 
 class BatchCounts(Schema):
@@ -49,3 +49,45 @@ class Batch(Schema):
     cancelled_at: datetime | None
     expires_at: datetime
     """When the batch and its results are deleted."""
+
+
+class BatchList(Schema):
+    """A page of batches, newest first."""
+
+    object: Literal["list"] = "list"
+    data: list[Batch]
+    next_cursor: str | None
+    """Pass as `cursor` for the next page; null on the last one."""
+
+
+class UploadForm(Schema):
+    """How one photo is uploaded straight to storage: a `multipart/form-data` POST."""
+
+    url: str
+    fields: dict[str, str]
+    """To be sent first, as they are; then the bytes as a file field named `file`."""
+    expires_at: datetime
+
+
+class BatchItem(Job):
+    """One photo of a batch: a job without its result."""
+
+    item_index: int
+    """Its place in the batch, from 0."""
+    upload: UploadForm | None
+    """Only while its photo is awaited by an upload form."""
+
+
+class BatchItemList(Schema):
+    """A page of a batch's items, in item order."""
+
+    object: Literal["list"] = "list"
+    data: list[BatchItem]
+    next_cursor: str | None
+    """Pass as `cursor` for the next page; null on the last one."""
+
+
+class NewBatch(Batch):
+    """A batch whose photos are awaited, with every item and its upload form, in the order of the request."""
+
+    items: list[BatchItem]

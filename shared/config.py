@@ -111,6 +111,25 @@ class Settings(BaseSettings):
 
     # Batches
     max_batch_items: int = Field(10_000, ge=1, description="Photos in a batch, at most.")
+    max_batch_upload_bytes: int = Field(
+        2_000 * MEGABYTE, gt=0, description="Bytes of all photos, or of the archive, that come in one request, at most."
+    )
+    max_batch_upload_s: float = Field(3600.0, gt=0, description="The longest that they may take to arrive.")
+    max_batch_uploads: int = Field(
+        2,
+        ge=1,
+        description="Requests with photos for a batch that one API process takes in at once; the next hear 503 and when"
+        " to come again. Each keeps a thread, and its photos in the spool folder.",
+    )
+    spool_folder: str | None = Field(
+        None,
+        description="Where the photos of such a request lie until they are stored: room for"
+        " `FACEFIT_MAX_BATCH_UPLOAD_BYTES` times `FACEFIT_MAX_BATCH_UPLOADS` times `FACEFIT_API_WORKERS`. Empty means"
+        " the system's folder for temporary files.",
+    )
+    max_manifest_bytes: int = Field(
+        50 * MEGABYTE, gt=0, description="Bytes of a list of items in JSON that a batch is made of, at most."
+    )
     upload_deadline_s: float = Field(
         DAY_S, gt=0, description="How long the photos of a batch may take to come by the upload forms it was given."
     )

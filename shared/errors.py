@@ -105,6 +105,20 @@ class RequirementNotMet(Rejected):
         self.hints = hints
 
 
+class ArchiveEntryRefused(Rejected):
+    """Raised when a file in an archive is not taken for a photo, whatever its bytes are."""
+
+    code = "archive_entry_refused"
+    retake = "Pack the photo as a plain file under a path of its own, without encryption, links or archives within."
+
+
+class FetchForbidden(Rejected):
+    """Raised when a photo may not be fetched from the URL that was given for it."""
+
+    code = "fetch_forbidden"
+    retake = "Give a public https URL, or upload the photo."
+
+
 REJECTIONS: tuple[type[Rejected], ...] = (
     UnsupportedFormat,
     CorruptImage,
@@ -115,6 +129,8 @@ REJECTIONS: tuple[type[Rejected], ...] = (
     ReferenceNotFound,
     RequirementNotMet,
     UploadMissing,
+    ArchiveEntryRefused,
+    FetchForbidden,
 )
 """Every reason a photo can be rejected for, for documents and tests."""
 
@@ -172,6 +188,20 @@ class DeliveryNotFound(FacefitError):
 
 class BatchTooLarge(FacefitError):
     """Raised when a batch is given more items than it may have."""
+
+
+class ArchiveInvalid(FacefitError):
+    """Raised when an archive is refused whole, before anything of it is handed out.
+
+    Attributes
+    ----------
+    entry : str or None
+        The entry that is at fault, where one is, as it can be shown.
+    """
+
+    def __init__(self, message: str, entry: str | None = None) -> None:
+        super().__init__(f"{entry}: {message}" if entry else message)
+        self.entry = entry
 
 
 class DuplicateReference(FacefitError):

@@ -48,6 +48,11 @@ class BatchStatus(StrEnum):
     COMPLETED = "completed"
     CANCELLED = "cancelled"
 
+    @property
+    def is_terminal(self) -> bool:
+        """Whether nothing more is measured; only a retry of its failed items opens a complete one again."""
+        return self in {BatchStatus.COMPLETED, BatchStatus.CANCELLED}
+
 
 def _printable(text: str) -> str:
     if not text.isprintable():

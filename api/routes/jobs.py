@@ -23,7 +23,7 @@ from shared.errors import Transient
 from shared.image_formats import ImageFormat
 from shared.jobs.record import JobRecord
 from shared.jobs.store import JobQuery
-from shared.names import JOB_ID_PATTERN, LOCAL_TENANT, QueueName
+from shared.names import BATCH_ID_PATTERN, JOB_ID_PATTERN, LOCAL_TENANT, QueueName
 from shared.schema_base import Schema
 from shared.schemas import Job, JobList, JobStatus, Reference
 
@@ -78,6 +78,7 @@ class ListQuery(Schema):
     """Which jobs, newest first."""
 
     status: JobStatus | None = None
+    batch_id: Annotated[str, Field(pattern=f"^{BATCH_ID_PATTERN.pattern}$")] | None = None
     reference: Reference | None = None
     limit: int = Field(20, ge=1, le=100)
     cursor: Annotated[str, Field(pattern=f"^{JOB_ID_PATTERN.pattern}$")] | None = None
@@ -163,7 +164,12 @@ def list_jobs(query: ListQuery) -> Response:
     """Answer with jobs, newest first, without their results."""
     jobs = services().jobs
     wanted = JobQuery(
-        LOCAL_TENANT, query.limit + 1, status=query.status, reference=query.reference, before_id=query.cursor
+        LOCAL_TENANT,
+        query.limit + 1,
+        status=query.status,
+        batch_id=query.batch_id,
+        reference=query.reference,
+        before_id=query.cursor,
     )
     records = jobs.list_jobs(wanted)
     page = records[: query.limit]

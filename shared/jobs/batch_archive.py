@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import IO
 
 from shared.clock import to_ms
@@ -55,8 +56,10 @@ class BatchArchive:
         except (ValueError, KeyError, TypeError) as error:
             raise UnreadableObject(key) from error
 
-    def items(self, head: BatchHead) -> Iterator[Item]:
-        """Yield the items of a batch in their order, in constant memory; none if it is gone.
+    def items(self, head: BatchHead, start: int = 0, stop: int | None = None) -> Iterator[Item]:
+        """Yield the items of a batch in their order, those from one place to before another; none if it is gone.
+
+        In constant memory; what comes before `start` is read past.
 
         The object is open meanwhile: what takes long for each of them collects them first.
 
@@ -69,7 +72,7 @@ class BatchArchive:
         try:
             lines = lines_of(self.objects.chunks(key))
             next(lines, None)
-            for line in lines:
+            for line in islice(lines, start, stop):
                 yield decode_item(head, line)
         except ObjectMissing:
             return

@@ -105,6 +105,16 @@ class BatchWriter:
         self._manifest.add(item)
         return item.job_id
 
+    def record(self) -> BatchRecord:
+        """Return the record that the batch would have if it were accepted now, without any item counted."""
+        return self._manifest.head.record()
+
+    def items(self) -> Iterator[tuple[JobRecord, Item]]:
+        """Yield what was added, in order, with the record it begins with; nothing may be added meanwhile."""
+        head = self._manifest.head
+        for index, item in enumerate(self._manifest.items()):
+            yield item_record(head, item, index), item
+
     def commit(self) -> BatchRecord:
         """Write the manifest: when this returns, the batch survives whatever dies next.
 

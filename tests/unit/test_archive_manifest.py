@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.archive_manifest import ArchiveInvalid, parse_manifest
+from api.archive_manifest import parse_manifest
 from api.archives import ArchiveEntry, read_archive
-from shared.errors import DuplicateReference
+from shared.errors import ArchiveInvalid, DuplicateReference
 from tests.unit.test_archives import LIMITS, PHOTO, REFUSED, invalid, read
 from tests.zips import ENCRYPTED, Member, plain_zip, zip_of
 

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.archive_entries import RefusedEntry
-from api.archive_manifest import ArchiveInvalid
 from api.archives import ArchiveEntry, ArchiveLimits, read_archive
+from shared.errors import ArchiveInvalid
 from tests.zips import (
     DESCRIPTOR,
     ENCRYPTED,
