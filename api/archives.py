@@ -42,7 +42,7 @@ import shutil
 import struct
 import tempfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO, Final, cast
 from zipfile import BadZipFile, ZipFile, ZipInfo
@@ -123,7 +123,9 @@ class ArchiveEntry:
     body: BinaryIO
 
 
-def read_archive(file: BinaryIO, limits: ArchiveLimits) -> Iterator[ArchiveEntry | RefusedEntry]:
+def read_archive(
+    file: BinaryIO, limits: ArchiveLimits, check_line: Callable[[ManifestLine], object] = lambda _: None
+) -> Iterator[ArchiveEntry | RefusedEntry]:
     """Check an archive as a whole, then unpack it entry by entry, in the order of its directory.
 
     Parameters
@@ -132,6 +134,8 @@ def read_archive(file: BinaryIO, limits: ArchiveLimits) -> Iterator[ArchiveEntry
         Seekable; it is not closed.
     limits : ArchiveLimits
         How much it may be.
+    check_line : callable
+        Told of each line of the manifest; raises `ArchiveInvalid` for one whose options are wrong.
 
     Returns
     -------
@@ -154,6 +158,8 @@ def read_archive(file: BinaryIO, limits: ArchiveLimits) -> Iterator[ArchiveEntry
     _refuse_overlaps(archive.infolist(), archive.start_dir)
     entries = planned_entries(archive.infolist())
     lines, folder = _take_manifest(archive, entries, limits)
+    for line in lines.values():
+        check_line(line)
     missing = match_manifest(entries, lines, folder)
     _refuse_excess(entries, len(missing), limits)
     return _unpacked(archive, entries, missing, limits)

@@ -9,9 +9,11 @@ from http import HTTPStatus
 
 from flask import Request, Response, g
 
+from api.batch_forms import FORM_TYPE, read_photos
 from api.batch_lists import JSON_TYPES, LINES_TYPES, read_list
 from api.batch_presenters import batch_response, created_response, item_model, upload_form, written_items
 from api.problems import UNSUPPORTED_FORMAT, ProblemError, unavailable
+from api.upload_places import upload_place
 from shared.batch_schemas import BatchItem
 from shared.config import Settings
 from shared.errors import Transient
@@ -34,6 +36,8 @@ def accept_batch(request: Request, batches: BatchLifecycle, settings: Settings) 
     with _said_if_away():
         if request.mimetype in {*JSON_TYPES, *LINES_TYPES}:
             return _accept_list(request, batches, settings)
+        if request.mimetype == FORM_TYPE:
+            return _accept_photos(request, batches, settings)
     detail = (
         "Send photos or an archive as multipart/form-data, or a list of items as application/json or"
         f" application/x-ndjson, not {request.mimetype or 'a body without a content type'}."
@@ -65,6 +69,15 @@ def _accept_list(request: Request, batches: BatchLifecycle, settings: Settings) 
             record = _as_it_is(batches, writer.commit())
             on_failure.pop_all()
         return created_response(record, items, batches.jobs.clock())
+
+
+def _accept_photos(request: Request, batches: BatchLifecycle, settings: Settings) -> Response:
+    batches.jobs.store.check()  # said before gigabytes are received
+    with upload_place(), read_photos(request, settings) as photos:
+        options = photos.options.options
+        with batches.begin(LOCAL_TENANT, BatchSource.UPLOAD, options) as writer:
+            photos.write(writer)
+            return accepted_response(batches, writer.commit())
 
 
 def accepted_response(batches: BatchLifecycle, record: BatchRecord) -> Response:

@@ -61,5 +61,5 @@ def upload_deadline(request: Request, *, pause_s: float, total_s: float) -> Iter
 
 
 def _timed_out() -> ProblemError:
-    detail = "The photo did not arrive in time; send it again over a faster connection, or smaller."
+    detail = "The upload did not arrive in time; send it again over a faster connection, or smaller."
     return ProblemError(UPLOAD_TIMEOUT, detail)

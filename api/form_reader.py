@@ -1,0 +1,193 @@
+"""A multipart form with thousands of files: all of them go, one behind the other, into one temporary file.
+
+The framework's own parser holds a file object for each part: 10,000 of them are more than a process may have open, or
+gigabytes of memory where parts are small. Here a part is a name and its place in the one file, and the fields of the
+form may stand before the files or behind them.
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import IO, BinaryIO, Final, cast
+
+from flask import Request
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
+
+from api.problems import ProblemError, invalid
+from shared.config import MEGABYTE
+
+_CHUNK_BYTES: Final = 64 * 1024
+_BUFFER_BYTES: Final = 512 * 1024
+"""What the parser may hold: the headers of a part, or two pieces of what is sent."""
+_MAX_TEXT_BYTES: Final = 512 * 1024
+"""Of all fields that are no files."""
+_MAX_FIELDS: Final = 64
+_IN_MEMORY_BYTES: Final = MEGABYTE
+
+
+@dataclass(frozen=True, slots=True)
+class FilePart:
+    """A file of a form.
+
+    Attributes
+    ----------
+    field : str
+        The form's name for it.
+    filename : str
+        As it was sent.
+    start, size_bytes : int
+        Where it lies among the files.
+    """
+
+    field: str
+    filename: str
+    start: int
+    size_bytes: int
+
+
+@dataclass(slots=True)
+class ReceivedForm:
+    """A form that has come whole.
+
+    Attributes
+    ----------
+    fields : list of (str, str)
+        Those that are no files.
+    files : list of FilePart
+        In the order in which they came.
+    """
+
+    spool: IO[bytes]
+    fields: list[tuple[str, str]] = field(default_factory=list)
+    files: list[FilePart] = field(default_factory=list)
+
+    def open(self, part: FilePart) -> BinaryIO:
+        """Return a file as a stream of its own, at its start; it is read from the form's one file."""
+        return cast("BinaryIO", io.BufferedReader(_Slice(self.spool, part), _CHUNK_BYTES))
+
+
+class _Slice(io.RawIOBase):
+    def __init__(self, spool: IO[bytes], part: FilePart) -> None:
+        self._spool = spool
+        self._part = part
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        from_where = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._part.size_bytes}[whence]
+        if from_where + offset < 0:
+            raise ValueError("before the start")
+        self._at = from_where + offset
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        wanted = min(len(buffer), max(0, self._part.size_bytes - self._at))
+        self._spool.seek(self._part.start + self._at)
+        data = self._spool.read(wanted)
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+
+@contextmanager
+def read_form(request: Request, check: Callable[[str, str], None], folder: str | None) -> Iterator[ReceivedForm]:
+    """Receive a form; its temporary file lives as long as the block.
+
+    Parameters
+    ----------
+    request : Request
+        Multipart, its body not touched yet.
+    check : callable
+        Told of each file, its field and its name, before its bytes are read; refuses what is refused by that alone.
+    folder : str or None
+        Where the temporary file lies; None for the system's own folder.
+
+    Raises
+    ------
+    ProblemError
+        400 for what is no whole form, or has too many fields.
+    RequestEntityTooLarge
+        If the body is longer than the request allows.
+    """
+    with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES, dir=folder) as spool:
+        form = ReceivedForm(cast("IO[bytes]", spool))
+        _Receiver(form, check).receive(request)
+        yield form
+
+
+class _Receiver:
+    """Follows the parser's events."""
+
+    def __init__(self, form: ReceivedForm, check: Callable[[str, str], None]) -> None:
+        self._form = form
+        self._check = check
+        self._part: Field | File | None = None
+        self._start = 0
+        self._text = bytearray()
+        self._text_bytes = 0
+
+    def receive(self, request: Request) -> None:
+        boundary = request.mimetype_params.get("boundary", "").encode()
+        if not boundary:
+            raise invalid("body", "is not a form: its content type names no boundary")
+        decoder = MultipartDecoder(boundary, _BUFFER_BYTES)
+        is_over = False
+        while not is_over:
+            is_over = self._decode(decoder, request.stream.read(_CHUNK_BYTES) or None)
+
+    def _decode(self, decoder: MultipartDecoder, chunk: bytes | None) -> bool:
+        """Take in a piece of the body, None for its end; tell whether that was a whole form."""
+        try:
+            decoder.receive_data(chunk)
+            while not isinstance(event := decoder.next_event(), NeedData | Epilogue):
+                if isinstance(event, Field | File):
+                    self._begin(event)
+                elif isinstance(event, Data):
+                    self._take(event)
+        except RequestEntityTooLarge as error:
+            raise invalid("body", "is not a form: headers without end, or much that is outside its parts") from error
+        except ValueError as error:
+            raise invalid("body", "is not a whole form; it was cut short, or its headers are not UTF-8") from error
+        return isinstance(event, Epilogue)
+
+    def _begin(self, part: Field | File) -> None:
+        self._part = part
+        if not part.name:
+            raise invalid("body", "a part of the form has no name")
+        if isinstance(part, File):
+            self._check(part.name, part.filename)
+            self._start = self._form.spool.tell()
+        elif len(self._form.fields) == _MAX_FIELDS:
+            raise _too_much_text()
+
+    def _take(self, data: Data) -> None:
+        if isinstance(self._part, File):
+            self._form.spool.write(data.data)
+            if not data.more_data:
+                size_bytes = self._form.spool.tell() - self._start
+                self._form.files.append(FilePart(self._part.name, self._part.filename, self._start, size_bytes))
+            return
+        self._text_bytes += len(data.data)
+        if self._text_bytes > _MAX_TEXT_BYTES:
+            raise _too_much_text()
+        self._text += data.data
+        if not data.more_data and self._part is not None:
+            self._form.fields.append((self._part.name, self._text.decode()))
+            self._text.clear()
+
+
+def _too_much_text() -> ProblemError:
+    return invalid("body", "the form has too many fields, or too much text in them")
