@@ -54,7 +54,7 @@ class ItemListQuery(Schema):
 
     status: JobStatus | None = None
     limit: int = Field(100, ge=1, le=1000)
-    cursor: int = Field(-1, ge=0)
+    cursor: int | None = Field(None, ge=0)
     """`next_cursor` of the page before."""
 
 
@@ -116,7 +116,8 @@ def list_items(path: BatchPath, query: ItemListQuery) -> Response:
     """Answer with jobs, without their results, and with the upload forms of photos that are awaited."""
     batches = _batches()
     batch = batches.find(LOCAL_TENANT, path.batch_id)
-    page = page_of_items(batches, batch, status=query.status, limit=query.limit, after_index=query.cursor)
+    after_index = -1 if query.cursor is None else query.cursor
+    page = page_of_items(batches, batch, status=query.status, limit=query.limit, after_index=after_index)
     return Response(model_json(page), content_type=JSON_TYPE)
 
 
