@@ -43,6 +43,7 @@ import struct
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import BinaryIO, Final, cast
 from zipfile import BadZipFile, ZipFile, ZipInfo
@@ -93,6 +94,8 @@ class ArchiveLimits:
     max_archive_bytes: int = 2_000 * MEGABYTE
     max_unpacked_bytes: int = 4_000 * MEGABYTE
     max_entries: int = 10_000
+    folder: str | None = None
+    """Where what is unpacked lies; None for the system's own folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,7 @@ class ArchiveEntry:
     size_bytes : int
         Its real size.
     body : BinaryIO
-        At its start; open until the next entry is asked for.
+        At its start; whoever asked for the entry closes it.
     """
 
     reference: str
@@ -140,7 +143,7 @@ def read_archive(
     Returns
     -------
     iterator
-        Each entry lives until the next is asked for. Nothing more is raised while it runs but what the disk raises.
+        Nothing more is raised while it runs but what the disk raises.
 
     Raises
     ------
@@ -244,7 +247,8 @@ def _unpacked(
         fault = entry.fault
         if fault is None and entry.info.file_size > limits.max_entry_bytes:
             fault = ImageTooLarge.code, f"it has more than {limits.max_entry_bytes} bytes"
-        with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES) as spooled:
+        with ExitStack() as if_refused:
+            spooled = if_refused.enter_context(tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES, dir=limits.folder))
             body = cast("BinaryIO", spooled)
             found = fault or _unpack(archive, entry.info, body)
             if isinstance(found, tuple):
@@ -252,6 +256,7 @@ def _unpacked(
             else:
                 reference, size_bytes = cast("str", entry.reference), body.tell()
                 body.seek(0)
+                if_refused.pop_all()
                 yield ArchiveEntry(reference, entry.path, entry.options, found, size_bytes, body)
     yield from missing
 

@@ -22,13 +22,14 @@ from api.form_reader import FilePart, ReceivedForm, read_form
 from api.options import once_each
 from api.problems import PAYLOAD_TOO_LARGE, ProblemError, field_errors, invalid, unavailable
 from api.rejections import rejection
+from api.storing import PhotoStorer
 from shared.config import MEGABYTE, Settings
 from shared.errors import ArchiveInvalid, BatchTooLarge, DuplicateReference, ImageTooLarge, UnsupportedFormat
 from shared.image_formats import SNIFF_BYTES, sniff_image_format
 from shared.jobs.batch_writer import BatchWriter
 from shared.jobs.lifecycle import Upload
 from shared.references import reference_of_name
-from shared.schemas import JobError
+from shared.schemas import JobError, JobOptions
 from shared.targets import TargetForbidden
 
 logger = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ class PhotoForm:
     _settings: Settings
 
     def write(self, writer: BatchWriter) -> None:
-        """Store every photo in a batch in the making, and note what is none.
+        """Store every photo in a batch in the making, and note what is none, in the order in which they came.
 
         Raises
         ------
@@ -84,17 +85,25 @@ class PhotoForm:
             If an archive is refused whole; nothing of it was stored.
         """
         if self._form.files[0].field == ARCHIVE_FIELD:
-            self._write_archive(writer)
-            return
-        for part in self._form.files:
-            options = self.options.for_item({"reference": reference_of_name(part.filename)})
-            body = self._form.open(part)
-            image_format = sniff_image_format(body.read(SNIFF_BYTES))
-            if image_format is None or part.size_bytes > self._settings.max_upload_bytes:
-                writer.add_rejected(options, self._fault(part))
-            else:
-                body.seek(0)
-                writer.add_upload(Upload(body, f"image/{image_format}"), options)
+            entries = self._entries()
+        else:
+            entries = (self._open(part) for part in self._form.files)
+        with PhotoStorer() as storer:
+            for options, photo in entries:
+                if isinstance(photo, JobError):
+                    writer.add_rejected(options, photo)
+                else:
+                    storer.store(writer.add_place(options)[1], photo)
+            storer.finish()
+
+    def _open(self, part: FilePart) -> tuple[JobOptions, Upload | JobError]:
+        options = self.options.for_item({"reference": reference_of_name(part.filename)})
+        body = self._form.open(part)
+        image_format = sniff_image_format(body.read(SNIFF_BYTES))
+        if image_format is None or part.size_bytes > self._settings.max_upload_bytes:
+            return options, self._fault(part)
+        body.seek(0)
+        return options, Upload(body, f"image/{image_format}")
 
     def _fault(self, part: FilePart) -> JobError:
         if part.size_bytes > self._settings.max_upload_bytes:
@@ -103,20 +112,21 @@ class PhotoForm:
         message = "its bytes are not those of a photo" if part.size_bytes else "it is empty"
         return rejection(UnsupportedFormat.code, message)
 
-    def _write_archive(self, writer: BatchWriter) -> None:
+    def _entries(self) -> Iterator[tuple[JobOptions, Upload | JobError]]:
         settings = self._settings
         limits = ArchiveLimits(
             max_entry_bytes=settings.max_upload_bytes,
             max_archive_bytes=settings.max_batch_upload_bytes,
             max_entries=settings.max_batch_items,
+            folder=settings.spool_folder,
         )
         for entry in read_archive(self._form.open(self._form.files[0]), limits, self._check_line):
             if isinstance(entry, ArchiveEntry):
                 options = self.options.for_item({**entry.options, "reference": entry.reference})
-                writer.add_upload(Upload(entry.body, f"image/{entry.image_format}"), options)
+                yield options, Upload(entry.body, f"image/{entry.image_format}")
             else:
                 options = self.options.for_item({"reference": entry.reference})
-                writer.add_rejected(options, rejection(entry.code, f"{entry.path}: {entry.reason}"))
+                yield options, rejection(entry.code, f"{entry.path}: {entry.reason}")
 
     def _check_line(self, line: ManifestLine) -> None:
         try:

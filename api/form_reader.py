@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -63,18 +64,20 @@ class ReceivedForm:
     """
 
     spool: IO[bytes]
+    _turn: threading.Lock = field(default_factory=threading.Lock)
     fields: list[tuple[str, str]] = field(default_factory=list)
     files: list[FilePart] = field(default_factory=list)
 
     def open(self, part: FilePart) -> BinaryIO:
-        """Return a file as a stream of its own, at its start; it is read from the form's one file."""
-        return cast("BinaryIO", io.BufferedReader(_Slice(self.spool, part), _CHUNK_BYTES))
+        """Return a file as a stream of its own, at its start; several threads may read one each."""
+        return cast("BinaryIO", io.BufferedReader(_Slice(self.spool, part, self._turn), _CHUNK_BYTES))
 
 
 class _Slice(io.RawIOBase):
-    def __init__(self, spool: IO[bytes], part: FilePart) -> None:
+    def __init__(self, spool: IO[bytes], part: FilePart, turn: threading.Lock) -> None:
         self._spool = spool
         self._part = part
+        self._turn = turn
         self._at = 0
 
     def readable(self) -> bool:
@@ -95,8 +98,9 @@ class _Slice(io.RawIOBase):
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         wanted = min(len(buffer), max(0, self._part.size_bytes - self._at))
-        self._spool.seek(self._part.start + self._at)
-        data = self._spool.read(wanted)
+        with self._turn:
+            self._spool.seek(self._part.start + self._at)
+            data = self._spool.read(wanted)
         buffer[: len(data)] = data
         self._at += len(data)
         return len(data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from types import TracebackType
 from typing import Final, Self
@@ -54,14 +54,23 @@ class BatchWriter:
 
     def add_upload(self, upload: Upload, options: JobOptions) -> str:
         """Store a photo as the next item; return its id."""
+        job_id, put = self.add_place(options)
+        put(upload)
+        return job_id
+
+    def add_place(self, options: JobOptions) -> tuple[str, Callable[[Upload], None]]:
+        """Note a photo as the next item; return its id, and what stores it, to be called before `commit` by any thread.
+
+        That raises `StorageUnavailable` when the photo could not be stored.
+        """
         head = self._manifest.head
         self._check(options)
         item = Item(new_job_id(), self._own(options))
         # Noted first, so that what is stored is always known to `_take_back`.
         self._add(item)
         key = layout.upload_key(head.tenant, item.job_id, head.batch_id)
-        self._jobs.objects.put(key, upload.body, content_type=upload.content_type)
-        return item.job_id
+        objects = self._jobs.objects
+        return item.job_id, lambda upload: objects.put(key, upload.body, content_type=upload.content_type)
 
     def add_awaited(
         self,

@@ -24,10 +24,14 @@ def with_manifest(manifest: bytes, *names: str, at: str = "manifest.csv") -> byt
 
 def items(data: bytes) -> list[tuple[str | None, str, dict[str, str]]]:
     """Return reference, path and options, or code, of each item."""
-    return [
-        (entry.reference, entry.path, dict(entry.options) if isinstance(entry, ArchiveEntry) else {"code": entry.code})
-        for entry in read_archive(io.BytesIO(data), LIMITS)
-    ]
+    found: list[tuple[str | None, str, dict[str, str]]] = []
+    for entry in read_archive(io.BytesIO(data), LIMITS):
+        if isinstance(entry, ArchiveEntry):
+            entry.body.close()
+            found.append((entry.reference, entry.path, dict(entry.options)))
+        else:
+            found.append((entry.reference, entry.path, {"code": entry.code}))
+    return found
 
 
 def test_it_gives_references_and_options_to_some_files() -> None:

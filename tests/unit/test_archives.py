@@ -43,7 +43,8 @@ def read(data: bytes, limits: ArchiveLimits = LIMITS) -> tuple[dict[str, bytes],
     for entry in read_archive(io.BytesIO(data), limits):
         if isinstance(entry, ArchiveEntry):
             assert entry.reference not in photos
-            photos[entry.reference] = entry.body.read()
+            with entry.body:
+                photos[entry.reference] = entry.body.read()
             assert len(photos[entry.reference]) == entry.size_bytes
         else:
             refused.append(entry)
