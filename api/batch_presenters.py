@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from http import HTTPStatus
 from itertools import chain
@@ -93,12 +93,18 @@ def created_response(batch: BatchRecord, items: IO[bytes], now_ms: int) -> Respo
     head = model_json(batch_view(batch, now_ms)).removesuffix(b"}") + b',"items":['
     tail = b"]}"
     size_bytes = len(head) + items.seek(0, SEEK_END) + len(tail)
-    items.seek(0)
     response = Response(
-        chain([head], iter(lambda: items.read(_CHUNK_BYTES), b""), [tail]),
+        chain([head], _pieces(items), [tail]),
         status=HTTPStatus.CREATED,
         content_type=JSON_TYPE,
         headers={"Location": batch_url(batch), "Content-Length": str(size_bytes)},
     )
-    response.call_on_close(items.close)
+    response.call_on_close(items.close)  # should the client leave before it is read
     return response
+
+
+def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+    with file:
+        file.seek(0)
+        while piece := file.read(_CHUNK_BYTES):
+            yield piece
