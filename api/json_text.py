@@ -15,6 +15,7 @@ from api.problems import invalid
 
 MAX_VALUE_LENGTH: Final = 65_536
 """Characters that one item or option may have; a URL of 2,048 and every option there is take a tenth."""
+_TOO_LONG: Final = f"is not JSON, or has more than {MAX_VALUE_LENGTH} characters"
 _READ_AHEAD_BYTES: Final = 65_536
 _SHOWN_LENGTH: Final = 64
 """How much of a name that nobody knows is said back."""
@@ -105,12 +106,14 @@ class JsonText:
             else:
                 # A number at the end of what is held may go on.
                 if end < len(self._text) or not self._read_on():
+                    if end - self._at > MAX_VALUE_LENGTH:
+                        raise invalid(where, _TOO_LONG)
                     self._at = end
                     return _checked(value, where)
 
     def _need_more(self, where: str, message: str, error: Exception) -> None:
         if len(self._text) - self._at > MAX_VALUE_LENGTH:
-            raise invalid(where, f"is not JSON, or has more than {MAX_VALUE_LENGTH} characters") from error
+            raise invalid(where, _TOO_LONG) from error
         if not self._read_on():
             raise invalid(where, message) from error
 
