@@ -27,9 +27,9 @@ def form(**fields: str) -> dict[str, Any]:
     return {"image": (io.BytesIO(JPEG), "photo.jpg"), **fields}
 
 
-def large_form(body: bytes) -> dict[str, Any]:
+def large_form(body: bytes, field: str = "image") -> dict[str, Any]:
     """A form by hand: the test client would leave a temporary file open."""
-    head = b'--limit\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n'
+    head = f'--limit\r\nContent-Disposition: form-data; name="{field}"; filename="a.jpg"\r\n\r\n'.encode()
     return {"data": head + body + b"\r\n--limit--\r\n", "content_type": "multipart/form-data; boundary=limit"}
 
 
