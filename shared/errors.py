@@ -105,6 +105,20 @@ class RequirementNotMet(Rejected):
         self.hints = hints
 
 
+class FetchFailed(Rejected):
+    """Raised when a photo could not be fetched from the URL that was given for it."""
+
+    code = "fetch_failed"
+    retake = "See that the URL answers with the photo itself, to anyone and without a redirect; or upload the photo."
+
+
+class FetchForbidden(Rejected):
+    """Raised when a photo may not be fetched from the URL that was given for it."""
+
+    code = "fetch_forbidden"
+    retake = "Give a public https URL, or upload the photo."
+
+
 REJECTIONS: tuple[type[Rejected], ...] = (
     UnsupportedFormat,
     CorruptImage,
@@ -115,6 +129,8 @@ REJECTIONS: tuple[type[Rejected], ...] = (
     ReferenceNotFound,
     RequirementNotMet,
     UploadMissing,
+    FetchFailed,
+    FetchForbidden,
 )
 """Every reason a photo can be rejected for, for documents and tests."""
 

@@ -9,7 +9,7 @@ from typing import IO
 from shared.clock import to_ms
 from shared.errors import ObjectMissing, UnreadableObject
 from shared.jobs.batch_record import MAKING_LIMIT_S
-from shared.jobs.manifest import HEAD_BYTES, BatchHead, Item, decode_head, decode_item, item_record, lines_of
+from shared.jobs.manifest import HEAD_BYTES, BatchHead, Item, decode_head, decode_items, item_record, lines_of
 from shared.jobs.record import JobRecord
 from shared.names import batch_id_time, job_id_time
 from shared.storage import layout
@@ -69,8 +69,7 @@ class BatchArchive:
         try:
             lines = lines_of(self.objects.chunks(key))
             next(lines, None)
-            for line in lines:
-                yield decode_item(head, line)
+            yield from decode_items(head, lines)
         except ObjectMissing:
             return
         except (ValueError, KeyError, TypeError) as error:

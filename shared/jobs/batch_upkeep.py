@@ -130,6 +130,9 @@ class BatchUpkeep:
             # A DELETE writes the tombstone and then drops the record: one of the two sees the other.
             for job_id in self._deleted_among(tenant, wanted):
                 self._jobs.forget(tenant, job_id, batch_id)
+            batch = self._store.get(batch_id)
+            if batch is not None and batch.source is BatchSource.URL:
+                self._batches.find_arrived(batch)  # what was fetched before the loss is not fetched again
             self._jobs.call_workers(QueueName.BULK)
         self._store.seal(batch_id, sorted(gone))
         self._store.look_again(batch_id)

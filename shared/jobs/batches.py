@@ -169,7 +169,7 @@ class BatchLifecycle:
 
     def end_awaited(self, batch: BatchRecord) -> int:
         """End some items whose photo did not come in time, or whose client never said to start; return how many."""
-        is_started = batch.started_ms is not None
+        is_started = batch.started_ms is not None or batch.source is BatchSource.URL
         if is_started:
             self.find_arrived(batch)
         awaited = list(islice(self._awaited(batch), AT_ONCE))

@@ -1,4 +1,4 @@
-"""What the service asks of an object store: eight verbs, two errors."""
+"""What the service asks of an object store: nine verbs, two errors."""
 
 from __future__ import annotations
 
@@ -37,6 +37,10 @@ class ObjectStore(Protocol):
         ObjectMissing
             If there is no such key.
         """
+        ...
+
+    def get_part(self, key: str, start: int, n_bytes: int) -> bytes:
+        """Return `n_bytes` (at least 1) of an object from `start`, fewer where it ends before; raises as `get` does."""
         ...
 
     def chunks(self, key: str) -> Iterator[bytes]:
