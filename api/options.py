@@ -6,6 +6,7 @@ separated by commas.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -33,6 +34,11 @@ def parse_options(fields: list[tuple[str, str]]) -> JobOptions:
         if name in given:
             raise invalid(name, "given more than once; separate the entries of a list by commas")
         given[name] = value
+    return checked_options(given)
+
+
+def checked_options(given: Mapping[str, Any]) -> JobOptions:
+    """Make options of names and values; raises as `parse_options` does."""
     try:
         return JobOptions.model_validate(given)
     except ValidationError as error:
