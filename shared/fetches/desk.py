@@ -60,10 +60,7 @@ class FetchDesk:
             If what names the URL is not what this service writes.
         """
         record = claim.record
-        if self._jobs.adopt(record):  # cancelled by somebody who did not come to say so, or ended before a loss
-            return None
-        if self._jobs.archive.is_uploaded(record.tenant, record.id):
-            self._queue(record)
+        if not claim.is_first and self._is_settled(record):
             return None
         if pause_s(failed_attempts(claim.step, claim.lost)) is None:
             self.reject(claim, FetchFailed(_INTERRUPTED))
@@ -71,10 +68,21 @@ class FetchDesk:
         try:
             return self._jobs.archive.tickets.photo_of(record)
         except ObjectMissing:
-            # Refused with a 503 after a frozen Redis had taken the record, or deleted: nobody waits for it.
-            logger.warning("dropping %s: it is to be fetched, and nobody knows from where", record.id)
-            self._jobs.store.drop(record.id, record.tenant, record.batch_id)
+            # Unless another fetcher was quicker than this one, it was refused with a 503 after a frozen Redis had taken
+            # the record, or deleted: nobody waits for it.
+            if self._store.renew(claim, lease_s=self.settings.fetch_lease_s):
+                logger.warning("dropping %s: it is to be fetched, and nobody knows from where", record.id)
+                self._jobs.store.drop(record.id, record.tenant, record.batch_id)
             return None
+
+    def _is_settled(self, record: JobRecord) -> bool:
+        """Set a record right whose job has ended, or whose photo is here; False if it has not and is not."""
+        if self._jobs.adopt(record):
+            return True
+        is_here = self._jobs.archive.is_uploaded(record.tenant, record.id)
+        if is_here:
+            self._queue(record)
+        return is_here
 
     def stored(self, claim: FetchClaim, upload: Upload) -> bool:
         """Take in the photo; False if nobody waits for it any more, and nothing of it is kept.

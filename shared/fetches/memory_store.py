@@ -23,7 +23,7 @@ class MemoryFetchStore:
         waiting = list(self._pending())
         for _, pending in waiting:
             if pending.token and pending.lease_until_ms <= now:
-                pending.token, pending.due_ms, pending.lost = None, now, pending.lost + 1
+                pending.token, pending.due_ms, pending.lost, pending.is_first = None, now, pending.lost + 1, False
         flying = [entry.record for entry, pending in waiting if pending.token]
         free = [
             (entry, pending)
@@ -48,7 +48,7 @@ class MemoryFetchStore:
         records.fetch_turn += 1
         turns[entry.record.tenant, ""] = turns[_lane(entry.record)] = records.fetch_turn
         pending.token, pending.lease_until_ms = secrets.token_hex(16), self._state.after(lease_s)
-        return FetchClaim(entry.record, pending.token, pending.step, pending.lost)
+        return FetchClaim(entry.record, pending.token, pending.step, pending.lost, pending.is_first)
 
     def _pending(self) -> Iterator[tuple[Entry, Pending]]:
         for entry in self._state.records.jobs.values():
@@ -77,7 +77,7 @@ class MemoryFetchStore:
         """Take a claim back; the photo is due again at a time."""
         pending = self._held(claim)
         if pending is not None:
-            pending.token, pending.due_ms, pending.step = None, due_ms, step
+            pending.token, pending.due_ms, pending.step, pending.is_first = None, due_ms, step, False
         return pending is not None
 
 

@@ -30,8 +30,9 @@ class RedisFetchStore:
         if not flat:  # nothing is due, or what was is dropped, should this be the second try at one claim
             return None
         fields = dict(zip(flat[::2], flat[1::2], strict=True))
-        step, lost = (int(fields.get(name, 0)) for name in (b"fetch_step", b"fetch_lost"))
-        return FetchClaim(job_of(job_id.decode(), fields), token, step, lost)
+        step, lost = fields.get(b"fetch_step"), fields.get(b"fetch_lost")
+        record = job_of(job_id.decode(), fields)
+        return FetchClaim(record, token, int(step or 0), int(lost or 0), is_first=step is lost is None)
 
     def renew(self, claim: FetchClaim, *, lease_s: float) -> bool:
         """Let the lease begin anew."""

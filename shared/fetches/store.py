@@ -40,12 +40,15 @@ class FetchClaim:
         How many attempts failed before this one.
     lost : int
         How many fetchers did not come back before.
+    is_first : bool
+        Whether no fetcher has had it in its hands, so that nothing of it can be in storage.
     """
 
     record: JobRecord
     token: str = field(repr=False)
     step: int = 0
     lost: int = 0
+    is_first: bool = True
 
 
 class FetchStore(Protocol):

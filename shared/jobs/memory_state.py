@@ -31,6 +31,7 @@ class Pending:
     due_ms: int
     step: int = 0
     lost: int = 0
+    is_first: bool = True
     token: str | None = None
     lease_until_ms: int = 0
 

@@ -56,7 +56,7 @@ def test_a_photo_is_given_once(store: JobStore) -> None:
     record = awaiting()
     created(store, record)
     given = claim(store)
-    assert (given.record, given.step, given.lost) == (record, 0, 0)
+    assert (given.record, given.step, given.lost, given.is_first) == (record, 0, 0, True)
     assert nothing_is_due(store)
     assert store.get(record.id) == record
 
@@ -122,8 +122,15 @@ def test_a_photo_put_off_is_due_again_at_its_time(store: JobStore, clock: FakeCl
     assert nothing_is_due(store)
     clock.advance(0.001)
     again = claim(store)
-    assert (again.record, again.step, again.lost) == (given.record, 1, 0)
+    assert (again.record, again.step, again.lost, again.is_first) == (given.record, 1, 0, False)
     assert again.token != given.token
+
+
+def test_a_photo_given_back_is_no_first_one_any_more(store: JobStore, clock: FakeClock) -> None:
+    created(store, awaiting())
+    store.fetches.put_off(claim(store), due_ms=clock(), step=0)
+    again = claim(store)
+    assert (again.step, again.lost, again.is_first) == (0, 0, False)
 
 
 def test_what_is_put_off_does_not_hold_up_what_is_due(store: JobStore, clock: FakeClock) -> None:
@@ -141,7 +148,7 @@ def test_a_fetcher_that_does_not_come_back_loses_its_photo(store: JobStore, cloc
     assert nothing_is_due(store)
     clock.advance(0.001)
     again = claim(store)
-    assert (again.record, again.step, again.lost) == (given.record, 0, 1)
+    assert (again.record, again.step, again.lost, again.is_first) == (given.record, 0, 1, False)
     assert not store.fetches.renew(given, lease_s=LEASE_S)
     assert not store.fetches.put_off(given, due_ms=clock(), step=1)
     assert store.fetches.renew(again, lease_s=LEASE_S)

@@ -255,8 +255,10 @@ def test_what_is_stored_while_its_job_ends_is_deleted_again(happens: str) -> Non
     assert core.stored("tickets/") + core.stored("uploads/") == []
 
 
-def test_a_job_cancelled_by_somebody_who_died_is_not_fetched(core: FetchCore) -> None:
+def test_a_job_cancelled_by_somebody_who_died_is_not_fetched_again(core: FetchCore) -> None:
     record = core.ask()
+    core.fetch_due(Servers([BUSY]))
+    core.clock.advance(5)
     core.jobs.archive.write_outcome(record.ended(JobStatus.CANCELLED, at_ms=core.clock()), b"")
     client = Servers()
     core.fetch_due(client)
@@ -264,6 +266,15 @@ def test_a_job_cancelled_by_somebody_who_died_is_not_fetched(core: FetchCore) ->
 
 
 # What survives whom
+
+
+def test_a_job_cancelled_by_somebody_who_died_ends_cancelled(core: FetchCore) -> None:
+    record = core.ask()
+    core.jobs.archive.write_outcome(record.ended(JobStatus.CANCELLED, at_ms=core.clock()), b"")
+    core.fetch_due(Servers())
+    core.work()
+    assert core.code_of(record) == "cancelled"
+    assert core.stored("uploads/") == []
 
 
 def test_a_fetcher_killed_before_it_stored_is_followed_by_another(core: FetchCore) -> None:
@@ -296,7 +307,9 @@ def test_a_fetcher_killed_after_it_queued_leaves_a_ticket_that_is_swept(core: Fe
 
 def test_an_empty_upload_of_a_killed_writer_is_no_photo(core: FetchCore) -> None:
     record = core.ask()
+    core.claim()
     core.objects.put(layout.upload_key(LOCAL_TENANT, record.id), b"")
+    core.clock.advance(core.settings.fetch_lease_s)
     client = Servers()
     core.fetch_due(client)
     assert (core.code_of(record), len(client.asked)) == ("queued", 1)
