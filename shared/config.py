@@ -107,7 +107,9 @@ class Settings(BaseSettings):
     # Batches
     max_batch_items: int = Field(10_000, ge=1, description="Photos in a batch, at most.")
     upload_deadline_s: float = Field(
-        DAY_S, gt=0, description="How long the photos of a batch may take to come by the upload forms it was given."
+        DAY_S,
+        gt=0,
+        description="How long the photos of a batch may take to come by the upload forms it was given, or from URLs.",
     )
 
     # The way out: webhooks, and photos at URLs
