@@ -106,11 +106,13 @@ def test_a_job_that_ended_or_was_dropped_is_fetched_no_more(
     if given is not None:
         assert not store.fetches.renew(given, lease_s=LEASE_S)
         assert not store.fetches.put_off(given, due_ms=clock(), step=1)
+    # Nothing of it stands in the way of others: both places at its receiver are free.
+    others = [awaiting(), awaiting()]
+    created(store, *others)
+    assert {claim(store).record.id, claim(store).record.id} == {other.id for other in others}
+    store.batches.arrive([other.id for other in others])
     clock.advance(END_OF_TIME_S)
     assert nothing_is_due(store)
-    # And nothing of it stands in the way of another: both places at its receiver are free.
-    created(store, awaiting(), awaiting())
-    assert claim(store).record.id != claim(store).record.id
 
 
 def test_a_photo_put_off_is_due_again_at_its_time(store: JobStore, clock: FakeClock) -> None:
@@ -124,6 +126,20 @@ def test_a_photo_put_off_is_due_again_at_its_time(store: JobStore, clock: FakeCl
     again = claim(store)
     assert (again.record, again.step, again.lost, again.is_first) == (given.record, 1, 0, False)
     assert again.token != given.token
+
+
+def test_photos_of_one_receiver_are_each_due_at_their_own_time(store: JobStore, clock: FakeClock) -> None:
+    created(store, awaiting(), awaiting())
+    sooner, later = claim(store), claim(store)
+    store.fetches.put_off(later, due_ms=clock() + 10_000, step=1)
+    store.fetches.put_off(sooner, due_ms=clock() + 5000, step=1)
+    clock.advance(5)
+    assert claim(store).record == sooner.record
+    assert nothing_is_due(store)
+    store.batches.arrive([sooner.record.id])
+    assert nothing_is_due(store)
+    clock.advance(5)
+    assert claim(store).record == later.record
 
 
 def test_a_photo_given_back_is_no_first_one_any_more(store: JobStore, clock: FakeClock) -> None:

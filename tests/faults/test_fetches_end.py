@@ -105,7 +105,7 @@ def assert_ends(batches: BatchLifecycle, batch: BatchRecord) -> None:
     wait_until(lambda: count(batches, batch) == {JobStatus.REJECTED: SIZE}, "the batch did not end")
     found = batches.find(batch.tenant, batch.id)
     assert (found.status, found.completions) == (BatchStatus.COMPLETED, 1)
-    records = [record for record, _ in batches.results(batch.tenant, batch.id)]
+    records = batches.items(batch.tenant, batch.id, limit=SIZE)
     codes = [record.error.code if record.error else None for record in records]
     assert codes == ["corrupt_image" if number % 4 else "fetch_failed" for number in range(SIZE)]
     objects = batches.jobs.objects

@@ -339,6 +339,21 @@ def test_a_straggler_changes_nothing(core: FetchCore) -> None:
     assert core.is_uploaded(record)
 
 
+def test_a_straggler_with_an_answer_in_hand_changes_nothing(core: FetchCore) -> None:
+    record = core.ask()
+
+    def overtaken() -> Given:
+        core.clock.advance(core.settings.fetch_lease_s)
+        core.fetch_due(Servers())
+        return Given(404)
+
+    core.fetch_due(Servers([overtaken]))
+    assert core.code_of(record) == "queued"
+    assert core.is_uploaded(record)
+    core.measure(record.id)
+    assert core.code_of(record) == "succeeded"
+
+
 def test_an_api_killed_after_the_ticket_is_followed_by_the_sweep(core: FetchCore) -> None:
     record = core.ask(options=JobOptions(reference="x"))
     core.store.drop(record.id, LOCAL_TENANT)
