@@ -128,7 +128,7 @@ def _uploaded(told: UploadedItem, options: JobOptions, settings: Settings) -> Pl
 def _fetched(told: FetchedItem, options: JobOptions, settings: Settings) -> PlannedItem:
     error = None
     try:
-        check_target(told.image_url, settings.outbound_policy(settings.webhook_timeout_s))
+        check_target(told.image_url, settings.outbound_policy(settings.fetch_timeout_s))
     except TargetForbidden as forbidden:
         error = rejection(FetchForbidden.code, str(forbidden))
     return PlannedItem(BatchSource.URL, options, url=told.image_url, error=error)

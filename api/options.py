@@ -6,7 +6,7 @@ separated by commas.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
@@ -31,10 +31,7 @@ def parse_options(fields: list[tuple[str, str]]) -> JobOptions:
     ProblemError
         400 naming each field that is wrong.
     """
-    try:
-        return JobOptions.model_validate(once_each(fields))
-    except ValidationError as error:
-        raise invalid_fields(error) from error
+    return checked_options(once_each(fields))
 
 
 def once_each(fields: Iterable[tuple[str, T]]) -> dict[str, T]:
@@ -45,6 +42,14 @@ def once_each(fields: Iterable[tuple[str, T]]) -> dict[str, T]:
             raise invalid(name, "given more than once; separate the entries of a list by commas")
         given[name] = value
     return given
+
+
+def checked_options(given: Mapping[str, Any]) -> JobOptions:
+    """Make options of names and values; raises as `parse_options` does."""
+    try:
+        return JobOptions.model_validate(given)
+    except ValidationError as error:
+        raise invalid_fields(error) from error
 
 
 def _described_options() -> dict[str, dict[str, Any]]:

@@ -1,4 +1,7 @@
-"""How a photo and its options come in: a multipart form or the raw bytes; streamed, never held whole in memory."""
+"""How a photo and its options come in: a multipart form, the raw bytes, or the URL it is at.
+
+Photos are streamed, never held whole in memory.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +17,17 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from api.deadline import upload_deadline
 from api.draining import drain
+from api.image_urls import MAX_JSON_BYTES, read_photo_at_url
 from api.options import parse_options
 from api.problems import PAYLOAD_TOO_LARGE, UNSUPPORTED_FORMAT, ProblemError, invalid
 from shared.config import MEGABYTE, Settings
+from shared.fetches.tickets import PhotoUrl
 from shared.image_formats import SNIFF_BYTES, sniff_image_format
 from shared.jobs.lifecycle import Upload
 from shared.schemas import JobOptions
 
 FILE_FIELD: Final = "image"
+JSON_TYPE: Final = "application/json"
 FORM_OVERHEAD_BYTES: Final = MEGABYTE
 """What a multipart form may hold beside the photo."""
 _CHUNK_BYTES: Final = 64 * 1024
@@ -32,9 +38,9 @@ _DRAIN_FACTOR: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A photo and what was asked for with it."""
+    """A photo, or where it is to be fetched from, and what was asked for with it."""
 
-    upload: Upload
+    photo: Upload | PhotoUrl
     options: JobOptions
 
 
@@ -45,11 +51,12 @@ def read_submission(request: Request, settings: Settings, *, takes_options: bool
     Parameters
     ----------
     request : Request
-        A multipart form, or raw bytes.
+        A multipart form, raw bytes, or JSON that names a URL.
     settings : Settings
         For the limits.
     takes_options : bool
-        Whether fields beside the photo are options; else they are passed over, as the original service did.
+        Whether fields beside the photo are options; else they are passed over, as the original service did, which
+        knew no URLs either.
 
     Raises
     ------
@@ -57,6 +64,9 @@ def read_submission(request: Request, settings: Settings, *, takes_options: bool
         400 for wrong options or no photo, 408 for one that does not arrive, 413 for too many bytes, 415 for what is
         no accepted image.
     """
+    if takes_options and request.mimetype == JSON_TYPE:
+        yield Submission(*read_photo_at_url(_json_body(request, settings), _query(request), settings))
+        return
     with upload_deadline(request, pause_s=settings.max_upload_pause_s, total_s=settings.max_upload_s):
         body, fields = _read(request, settings)
     with body:
@@ -68,8 +78,8 @@ def _read(request: Request, settings: Settings) -> tuple[IO[bytes], list[tuple[s
     request.max_content_length = settings.max_upload_bytes + FORM_OVERHEAD_BYTES
     try:
         if request.mimetype == "multipart/form-data":
-            return _form_file(request), [*request.args.items(multi=True), *request.form.items(multi=True)]
-        return _raw_file(request), list(request.args.items(multi=True))
+            return _form_file(request), [*_query(request), *request.form.items(multi=True)]
+        return _raw_file(request), _query(request)
     except RequestEntityTooLarge as error:
         drain(request, _DRAIN_FACTOR * settings.max_upload_bytes)
         if request.content_length is not None and request.content_length <= request.max_content_length:
@@ -78,6 +88,22 @@ def _read(request: Request, settings: Settings) -> tuple[IO[bytes], list[tuple[s
     except ProblemError:
         drain(request, _DRAIN_FACTOR * settings.max_upload_bytes)
         raise
+
+
+def _query(request: Request) -> list[tuple[str, str]]:
+    return list(request.args.items(multi=True))
+
+
+def _json_body(request: Request, settings: Settings) -> bytes:
+    request.max_content_length = MAX_JSON_BYTES
+    with upload_deadline(request, pause_s=settings.max_upload_pause_s, total_s=settings.max_upload_s):
+        try:
+            body = request.get_data(cache=False)
+        except RequestEntityTooLarge as error:
+            drain(request, _DRAIN_FACTOR * settings.max_upload_bytes)
+            raise invalid("body", f"may have {MAX_JSON_BYTES} bytes as JSON") from error
+        _check_complete(request, len(body))
+    return body
 
 
 def _form_file(request: Request) -> IO[bytes]:

@@ -131,7 +131,9 @@ class Settings(BaseSettings):
         50 * MEGABYTE, gt=0, description="Bytes of a list of items in JSON that a batch is made of, at most."
     )
     upload_deadline_s: float = Field(
-        DAY_S, gt=0, description="How long the photos of a batch may take to come by the upload forms it was given."
+        DAY_S,
+        gt=0,
+        description="How long the photos of a batch may take to come by the upload forms it was given, or from URLs.",
     )
 
     # The way out: webhooks, and photos at URLs
@@ -163,7 +165,20 @@ class Settings(BaseSettings):
         8, ge=1, description="Attempts of one tenant at once, over all senders; keep it below their threads together."
     )
     delivery_poll_s: float = Field(
-        0.25, gt=0, description="Pause of an idle sender before it looks again whether a delivery is due."
+        0.25, gt=0, description="Pause of an idle sender before it looks again whether a delivery or a fetch is due."
+    )
+    fetch_timeout_s: float = Field(
+        30.0, gt=0, description="The longest that fetching a photo may take, from the look-up to its last byte."
+    )
+    fetch_lease_s: float = Field(
+        60.0, gt=0, description="How long a sender may hold a photo to be fetched before it is given to another."
+    )
+    fetch_threads: int = Field(16, ge=1, description="Photos that one sender process fetches at once.")
+    fetch_per_receiver: int = Field(
+        4, ge=1, description="Photos fetched at once for one tenant from one `host:port`, over all senders."
+    )
+    fetch_per_tenant: int = Field(
+        8, ge=1, description="Photos fetched at once for one tenant, over all senders; keep it below their threads."
     )
 
     # The worker
@@ -183,6 +198,9 @@ class Settings(BaseSettings):
             raise ValueError(message)
         if self.delivery_lease_s <= self.webhook_timeout_s:
             message = "FACEFIT_DELIVERY_LEASE_S must be longer than FACEFIT_WEBHOOK_TIMEOUT_S"
+            raise ValueError(message)
+        if self.fetch_lease_s <= self.fetch_timeout_s:
+            message = "FACEFIT_FETCH_LEASE_S must be longer than FACEFIT_FETCH_TIMEOUT_S"
             raise ValueError(message)
         return self
 

@@ -112,6 +112,13 @@ class ArchiveEntryRefused(Rejected):
     retake = "Pack the photo as a plain file under a path of its own, without encryption, links or archives within."
 
 
+class FetchFailed(Rejected):
+    """Raised when a photo could not be fetched from the URL that was given for it."""
+
+    code = "fetch_failed"
+    retake = "See that the URL answers with the photo itself, to anyone and without a redirect; or upload the photo."
+
+
 class FetchForbidden(Rejected):
     """Raised when a photo may not be fetched from the URL that was given for it."""
 
@@ -130,6 +137,7 @@ REJECTIONS: tuple[type[Rejected], ...] = (
     RequirementNotMet,
     UploadMissing,
     ArchiveEntryRefused,
+    FetchFailed,
     FetchForbidden,
 )
 """Every reason a photo can be rejected for, for documents and tests."""

@@ -198,6 +198,15 @@ def check_target(url: str, policy: OutboundPolicy) -> Target:
     return Target(parts.scheme, host, port, quote((parts.path or "/") + query, safe=_SAFE_IN_PATH), address, is_named)
 
 
+def receiver_of(url: str) -> str:
+    """Return `host:port` of a URL; whether it may be asked is judged elsewhere."""
+    try:
+        parts = urlsplit(url)
+        return f"{(parts.hostname or '').rstrip('.')}:{parts.port or DEFAULT_PORTS.get(parts.scheme, 0)}"
+    except ValueError:
+        return ":0"
+
+
 def forbidden_rule(address: Address) -> Rule | None:
     """Tell the rule that forbids connecting to an address; None if none does."""
     for rule, network in _FORBIDDEN:

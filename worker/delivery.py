@@ -1,6 +1,7 @@
-"""The sender of webhooks: `python -m worker.delivery`. Any number of them may run; each has its hands, and an upkeep.
+"""The sender of webhooks and fetcher of photos: `python -m worker.delivery`, the one process that reaches out.
 
-Told to stop, it takes nothing more and ends when what it has begun is answered and noted.
+Any number of them may run; each has its hands for either, and an upkeep of deliveries. Told to stop, it takes nothing
+more and ends when what it has begun is answered and noted.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from shared.clock import to_ms
@@ -22,12 +22,15 @@ from shared.deliveries.schedule import retry_after_s
 from shared.deliveries.store import DeliveryClaim
 from shared.deliveries.upkeep import DeliveryUpkeep
 from shared.errors import Transient, UnreadableObject
+from shared.fetches.desk import FetchDesk
 from shared.observability import configure_logging
 from shared.outbound import OutboundAnswer, OutboundClient
 from shared.services import connect
 from shared.signing import sign
 from shared.targets import TargetForbidden
 from shared.wire import TargetUnreachable
+from worker.fetching import Fetcher
+from worker.hands import Hands
 
 logger = logging.getLogger("worker.delivery")  # also when it is run as a program
 
@@ -53,37 +56,8 @@ class Sender:
     def run(self, stop: threading.Event) -> None:
         """Send what is due, several at once, until `stop` is set; then finish what was begun."""
         settings = self._desk.settings
-        hands = threading.Semaphore(settings.delivery_threads)
-        one_ended = threading.Event()
-
-        def deliver(claim: DeliveryClaim) -> None:
-            try:
-                self.deliver(claim)
-            except Exception:  # the outer wall of a thread: the lease ends, and the attempt counts as interrupted
-                logger.exception("delivery %s went wrong", claim.record.id)
-            finally:
-                hands.release()
-                one_ended.set()
-
-        with ThreadPoolExecutor(settings.delivery_threads, thread_name_prefix="delivery") as pool:
-            while not stop.is_set():
-                if not hands.acquire(timeout=settings.delivery_poll_s):
-                    continue
-                one_ended.clear()
-                claim = self._claim()
-                if claim is None:
-                    hands.release()
-                    # Which may have made room at its receiver; else something becomes due.
-                    one_ended.wait(settings.delivery_poll_s)
-                else:
-                    pool.submit(deliver, claim)
-
-    def _claim(self) -> DeliveryClaim | None:
-        try:
-            return self._desk.claim()
-        except Transient as error:
-            logger.warning("nothing can be claimed now: %s", error)
-            return None
+        hands = Hands("delivery", settings.delivery_threads, settings.delivery_poll_s)
+        hands.keep_busy(self._desk.claim, self.deliver, stop)
 
     def deliver(self, claim: DeliveryClaim) -> None:
         """Make one attempt and note it. What goes wrong on our side is not held against the receiver."""
@@ -171,9 +145,13 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, set_stop)
     signal.signal(signal.SIGINT, set_stop)
-    desk = connect(settings).desk
+    connected = connect(settings)
+    fetcher = Fetcher(FetchDesk(connected.jobs), OutboundClient(settings.outbound_policy(settings.fetch_timeout_s)))
+    fetching = threading.Thread(target=fetcher.run, args=(stop,), name="fetcher")
+    fetching.start()
     logger.info("the sender is running")
-    send(desk, OutboundClient(settings.outbound_policy(settings.webhook_timeout_s)), stop)
+    send(connected.desk, OutboundClient(settings.outbound_policy(settings.webhook_timeout_s)), stop)
+    fetching.join()
 
 
 if __name__ == "__main__":

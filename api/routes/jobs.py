@@ -13,6 +13,8 @@ from pydantic import Field
 
 from api import problems
 from api.context import services
+from api.image_urls import SCHEMA as IMAGE_URL_SCHEMA
+from api.image_urls import URL_FIELD
 from api.options import FORM_ENCODING, OPTION_SCHEMAS, QUERY_PARAMETERS
 from api.preferences import preferred_wait_s
 from api.presenters import conditional_job_response, job_model, job_response, job_url, model_json
@@ -51,6 +53,13 @@ _SUBMIT_EXTENSIONS: Final = {
                     "properties": {"image": _BINARY, **OPTION_SCHEMAS},
                 },
                 "encoding": FORM_ENCODING,
+            },
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": [URL_FIELD],
+                    "properties": {URL_FIELD: IMAGE_URL_SCHEMA, **OPTION_SCHEMAS},
+                },
             },
             **{f"image/{image_format}": {"schema": _BINARY} for image_format in ImageFormat},
         },
@@ -102,7 +111,10 @@ class ListQuery(Schema):
     },
 )
 def submit_job() -> Response:
-    """Store the photo and queue it: 202 and where to look. With `Prefer: wait=N`, 200 and the result if it is there."""
+    """Store the photo, or the URL it is to be fetched from: 202 and where to look.
+
+    With `Prefer: wait=N`, 200 and the result if it is there.
+    """
     here = services()
     record = accept_photo()
     accepted = job_response(here.jobs, record, status=HTTPStatus.ACCEPTED, headers={"Location": job_url(record)})
@@ -129,7 +141,7 @@ def accept_photo(*, takes_options: bool = True) -> JobRecord:
     with read_submission(request, here.settings, takes_options=takes_options) as submission:
         options = check_webhook_of(submission.options)
         try:
-            return here.jobs.accept(LOCAL_TENANT, submission.upload, options, QueueName.INTERACTIVE)
+            return here.jobs.accept(LOCAL_TENANT, submission.photo, options, QueueName.INTERACTIVE)
         except Transient as error:
             logger.warning("request %s: no photo is accepted: %s", g.get("request_id"), error)
             detail = "A part of the service does not answer now. Nothing was accepted; send the same again in a moment."

@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import orjson
 from ulid import ULID
 
 from shared.signing import webhook_id
+from shared.targets import receiver_of
 
 DELIVERY_ID_PREFIX: Final = "dlv_"
 DELIVERY_ID_PATTERN: Final = re.compile(r"dlv_[0-7][0-9a-hjkmnp-tv-z]{25}")
@@ -25,7 +25,6 @@ ATTEMPTS_KEPT: Final = 40
 _TIME_BYTES: Final = 6
 _HASH_BYTES: Final = 10
 _TARGET_HASH_LENGTH: Final = 32
-_DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 
 
 class DeliveryStatus(StrEnum):
@@ -202,15 +201,6 @@ class DeliveryRecord:
             interruptions=0,
             next_ms=at_ms,
         )
-
-
-def receiver_of(url: str) -> str:
-    """Return `host:port` of a URL; whether it may be asked is judged elsewhere."""
-    try:
-        parts = urlsplit(url)
-        return f"{(parts.hostname or '').rstrip('.')}:{parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)}"
-    except ValueError:
-        return ":0"
 
 
 def shown_url(url: str) -> str:

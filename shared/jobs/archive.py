@@ -13,6 +13,7 @@ from typing import Final
 import orjson
 
 from shared.errors import ObjectMissing, StorageUnavailable, UnreadableObject
+from shared.fetches.archive import TicketArchive
 from shared.jobs.batch_archive import BatchArchive
 from shared.jobs.record import JobRecord, decode_record, encode_record, new_record
 from shared.names import QueueName
@@ -24,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 _OF_JOBS: Final = (
     layout.UPLOADS,
+    layout.TICKETS,
     layout.OUTCOMES,
     layout.RERUNS,
     layout.OPTIONS,
@@ -52,6 +54,8 @@ class Traces:
         There is a tombstone.
     batch_id : str or None
         The batch that the photo names, if it is there and an item's.
+    ticketed : bool
+        There is a URL that the photo is to be fetched from.
     """
 
     tenant: str
@@ -62,11 +66,12 @@ class Traces:
     accompanied: bool
     deleted: bool
     batch_id: str | None = None
+    ticketed: bool = False
 
     @property
     def has_objects(self) -> bool:
         """Whether anything but a tombstone is there."""
-        return self.uploaded or self.accompanied or self.last_outcome > 0 or self.last_rerun > 0
+        return self.uploaded or self.ticketed or self.accompanied or self.last_outcome > 0 or self.last_rerun > 0
 
 
 class JobArchive:
@@ -75,6 +80,7 @@ class JobArchive:
     def __init__(self, objects: ObjectStore, *, retention_s: float) -> None:
         self.objects = objects
         self.batches = BatchArchive(objects)
+        self.tickets = TicketArchive(objects)
         self._retention_s = retention_s
 
     def keep_options(self, record: JobRecord) -> None:
@@ -158,8 +164,10 @@ class JobArchive:
         """Return what the keys say of one job.
 
         The order of the reads matters: a worker writes the outcome before it deletes the upload, so whoever looks for
-        the upload first and for the outcome then sees at least one of them. The tombstone is the last word.
+        the upload first and for the outcome then sees at least one of them; and in the same way a photo is written
+        before its ticket is deleted. The tombstone is the last word.
         """
+        ticketed = self.objects.exists(layout.ticket_key(tenant, job_id))
         upload = self._upload(tenant, job_id)
         return Traces(
             tenant,
@@ -171,6 +179,7 @@ class JobArchive:
             or self.objects.exists(layout.preview_key(tenant, job_id)),
             deleted=self.is_deleted(tenant, job_id),
             batch_id=layout.batch_of_upload(upload) if upload else None,
+            ticketed=ticketed,
         )
 
     def _last_run(self, prefix: str) -> int:
@@ -198,6 +207,7 @@ class JobArchive:
                 accompanied=not prefixes.isdisjoint({layout.OPTIONS, layout.PREVIEWS, _EMPTY_UPLOAD}),
                 deleted=layout.DELETED in prefixes,
                 batch_id=batch_id,
+                ticketed=layout.TICKETS in prefixes,
             )
 
     def _owned(self, prefix: str) -> Iterator[tuple[str, str, str]]:
@@ -242,11 +252,22 @@ class JobArchive:
         elif traces.uploaded and traces.batch_id is None:
             options, queue = self._options(tenant, job_id)
             record = new_record(job_id, tenant, options, retention_s=self._retention_s, queue=queue)
+        elif traces.ticketed:
+            record = self._awaiting(tenant, job_id)
         if record and traces.uploaded and traces.last_rerun > traces.last_outcome:
             record = record.reopened(traces.last_rerun)
         if record and record.batch_id and self.batches.is_deleted(tenant, record.batch_id):
             return None
         return record
+
+    def _awaiting(self, tenant: str, job_id: str) -> JobRecord | None:
+        """Return the record of a job whose photo is to be fetched; None if its ticket is gone."""
+        try:
+            fetch = self.tickets.fetch_from(tenant, job_id)
+        except ObjectMissing:
+            return None
+        options, queue = self._options(tenant, job_id)
+        return new_record(job_id, tenant, options, retention_s=self._retention_s, queue=queue).awaiting(fetch)
 
     def find(self, tenant: str, job_id: str) -> JobRecord | None:
         """Return a job's record as storage has it, be it an item or not; None if there is none."""
@@ -272,6 +293,7 @@ class JobArchive:
         """Delete every object of a job but its tombstone; the photo of an item is found by its batch."""
         for key in (
             layout.upload_key(tenant, job_id, batch_id),
+            layout.ticket_key(tenant, job_id),
             layout.options_key(tenant, job_id),
             layout.preview_key(tenant, job_id),
         ):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import IO
 
 from shared.clock import to_ms
 from shared.errors import ObjectMissing, UnreadableObject
 from shared.jobs.batch_record import MAKING_LIMIT_S
-from shared.jobs.manifest import HEAD_BYTES, BatchHead, Item, decode_head, decode_item, item_record, lines_of
+from shared.jobs.manifest import HEAD_BYTES, BatchHead, Item, decode_head, decode_items, item_record, lines_of
 from shared.jobs.record import JobRecord
 from shared.names import batch_id_time, job_id_time
 from shared.storage import layout
@@ -72,8 +71,7 @@ class BatchArchive:
         try:
             lines = lines_of(self.objects.chunks(key))
             next(lines, None)
-            for line in islice(lines, start, stop):
-                yield decode_item(head, line)
+            yield from decode_items(head, lines, start, stop)
         except ObjectMissing:
             return
         except (ValueError, KeyError, TypeError) as error:

@@ -124,8 +124,11 @@ class BatchUpkeep:
         gone = self._deleted_among(tenant, missing)
         wanted = missing - gone
         if wanted:
+            # What was fetched before the loss is not fetched again.
+            fetched = self._batches.arrived(tenant, sorted(wanted)) if head.source is BatchSource.URL else set()
             numbered = (item_record(head, item, n) for n, item in enumerate(self._archive.items(head)))
-            for part in in_parts(record for record in numbered if record.id in wanted):
+            records = (record.queued() if record.id in fetched else record for record in numbered)
+            for part in in_parts(record for record in records if record.id in wanted):
                 done["items_restored"] += sum(self._store.create_items(part))
             # A DELETE writes the tombstone and then drops the record: one of the two sees the other.
             for job_id in self._deleted_among(tenant, wanted):

@@ -146,7 +146,7 @@ class BatchLifecycle:
 
     def find_arrived(self, batch: BatchRecord) -> int:
         """Queue the items of a started batch whose photo has come; return how many had."""
-        arrived = self._arrived(batch, [record.id for record in self._awaited(batch)])
+        arrived = self.arrived(batch.tenant, [record.id for record in self._awaited(batch)])
         count = self.store.arrive(sorted(arrived))
         if count:
             self.jobs.call_workers(QueueName.BULK)
@@ -155,10 +155,10 @@ class BatchLifecycle:
     def _awaited(self, batch: BatchRecord) -> Iterator[JobRecord]:
         return self._all_items(batch.id, JobStatus.AWAITING_UPLOAD)
 
-    def _arrived(self, batch: BatchRecord, job_ids: list[str]) -> set[str]:
+    def arrived(self, tenant: str, job_ids: list[str]) -> set[str]:
         """Return which of some items have a photo in storage. Their ids begin alike, so that little else is listed."""
         awaited = set(job_ids)
-        prefix = layout.upload_key(batch.tenant, _common_start(job_ids)) if job_ids else None
+        prefix = layout.upload_key(tenant, _common_start(job_ids)) if job_ids else None
         listed = self.jobs.objects.list(prefix) if prefix else ()
         photos = (layout.owner_of(found.key) for found in listed if found.size_bytes > 0)
         return {owner[1] for owner in photos if owner and owner[1] in awaited}
@@ -169,11 +169,11 @@ class BatchLifecycle:
 
     def end_awaited(self, batch: BatchRecord) -> int:
         """End some items whose photo did not come in time, or whose client never said to start; return how many."""
-        is_started = batch.started_ms is not None
+        is_started = batch.started_ms is not None or batch.source is BatchSource.URL
         if is_started:
             self.find_arrived(batch)
         awaited = list(islice(self._awaited(batch), AT_ONCE))
-        arrived = self._arrived(batch, [record.id for record in awaited])
+        arrived = self.arrived(batch.tenant, [record.id for record in awaited])
         for record in awaited:
             if record.id not in arrived:
                 self.jobs.end_as_missing(record)

@@ -35,6 +35,8 @@ class Debts:
         """Pay what the end of a job brought about."""
         if not ended.needs_upload:
             self.clean(Cleanup(CleanupKind.UPLOAD, ended.tenant, ended.id, ended.batch_id))
+        if ended.fetch is not None and ended.batch_id is None:
+            self.tear_up(ended.tenant, ended.id)
         if ended.announced_event is not None:
             self.announce(Announcement(ended.tenant, ended.id))
         if settlement is Settlement.LAST and ended.batch_id is not None:
@@ -51,6 +53,13 @@ class Debts:
             self._store.cleaned(cleanup)
         except Transient as error:
             logger.warning("cleanup of %s is put off: %s", cleanup.job_id, error)
+
+    def tear_up(self, tenant: str, job_id: str) -> None:
+        """Delete the ticket of a job that waits for its photo no more; what fails is done by the next sweep."""
+        try:
+            self._archive.tickets.delete(tenant, job_id)
+        except Transient as error:
+            logger.warning("tearing up the ticket of %s is put off: %s", job_id, error)
 
     def purge(self, tenant: str, job_id: str, batch_id: str | None = None) -> None:
         """Delete every object of a job but its tombstone, and what is told of it; raises as storage does."""

@@ -17,15 +17,18 @@ from shared.clock import Clock, system_clock
 from shared.errors import (
     PROCESSING_FAILED,
     AlreadyFinished,
+    FetchFailed,
     JobNotFound,
     NotFinished,
     ObjectMissing,
     QueueUnavailable,
     RecordsRebuilding,
+    Rejected,
     Transient,
     UploadGone,
     UploadMissing,
 )
+from shared.fetches.tickets import FetchFrom, PhotoUrl
 from shared.jobs.announcements import Announcer, Silence
 from shared.jobs.archive import JobArchive
 from shared.jobs.debts import Debts
@@ -35,6 +38,7 @@ from shared.names import QueueName, is_job_id, new_job_id
 from shared.results import RetakeHint
 from shared.schemas import JobError, JobOptions, JobStatus
 from shared.storage import layout
+from shared.targets import receiver_of
 
 if TYPE_CHECKING:
     from shared.config import Settings
@@ -81,8 +85,8 @@ class JobLifecycle:
 
     # Accepting
 
-    def accept(self, tenant: str, upload: Upload, options: JobOptions, queue: QueueName) -> JobRecord:
-        """Take a photo. When this returns, the job survives whatever dies next.
+    def accept(self, tenant: str, photo: Upload | PhotoUrl, options: JobOptions, queue: QueueName) -> JobRecord:
+        """Take a photo, or the URL it is to be fetched from. When this returns, the job survives whatever dies next.
 
         Raises
         ------
@@ -90,9 +94,14 @@ class JobLifecycle:
             If the photo was not accepted; nothing of it is left behind that would be measured.
         """
         record = new_record(new_job_id(), tenant, options, retention_s=self.settings.retention_s, queue=queue)
+        if isinstance(photo, PhotoUrl):
+            record = record.awaiting(FetchFrom(receiver_of(photo.url)))
         try:
             self.archive.keep_options(record)
-            self.objects.put(layout.upload_key(tenant, record.id), upload.body, content_type=upload.content_type)
+            if isinstance(photo, PhotoUrl):
+                self.archive.tickets.keep(tenant, record.id, photo)
+            else:
+                self.objects.put(layout.upload_key(tenant, record.id), photo.body, content_type=photo.content_type)
             self.store.create(record)
         except Transient:
             self._take_back(record)
@@ -103,13 +112,16 @@ class JobLifecycle:
     def _take_back(self, record: JobRecord) -> None:
         try:
             self.objects.delete(layout.upload_key(record.tenant, record.id))
+            self.archive.tickets.delete(record.tenant, record.id)
             self.objects.delete(layout.options_key(record.tenant, record.id))
         except Transient:
             # The client hears 503 and may send again; this copy is found by the sweep, measured, and expires.
             logger.warning("could not take back the upload of %s", record.id)
 
     def ring(self, record: JobRecord) -> None:
-        """Ring the doorbell; when that fails the reconciler will."""
+        """Ring the doorbell; when that fails the reconciler will. Nothing rings for a photo that is not here yet."""
+        if record.status is JobStatus.AWAITING_UPLOAD:
+            return
         try:
             if record.queue.takes_turns:
                 self.store.offer(record.id)
@@ -194,9 +206,18 @@ class JobLifecycle:
 
     def end_as_missing(self, record: JobRecord) -> None:
         """End an item whose photo is not there as the photo's fault."""
-        hint = RetakeHint(code=UploadMissing.code, message=UploadMissing.retake)
-        error = JobError(code=UploadMissing.code, message="The photo of this item did not come.", retake=[hint])
-        self.finish(record.ended(JobStatus.REJECTED, at_ms=self.clock(), error=error))
+        if record.fetch is None:
+            self.reject(record, UploadMissing("The photo of this item did not come."))
+        else:
+            self.reject(
+                record, FetchFailed("The photo of this item could not be fetched in the time there was for it.")
+            )
+
+    def reject(self, record: JobRecord, rejection: Rejected) -> JobRecord:
+        """End a job as its photo's fault before anything was measured; returns and raises as `finish` does."""
+        hint = RetakeHint(code=rejection.code, message=rejection.retake)
+        error = JobError(code=rejection.code, message=rejection.message, retake=[hint])
+        return self.finish(record.ended(JobStatus.REJECTED, at_ms=self.clock(), error=error))
 
     def finish(self, ended: JobRecord, result_json: bytes = b"") -> JobRecord:
         """Write how a run ended, once for all, and end the record so. Returns what was written first.

@@ -9,16 +9,19 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from types import TracebackType
 from typing import IO, Any, Final, Self, cast
 
 import orjson
 
 from shared.clock import to_ms
+from shared.fetches.tickets import FetchFrom
 from shared.jobs.batch_record import BatchRecord, BatchSource
 from shared.jobs.record import JobRecord
 from shared.names import QueueName, job_id_time
 from shared.schemas import JobError, JobOptions, JobStatus, WebhookEvent
+from shared.targets import receiver_of
 
 VERSION: Final = 1
 HEAD_BYTES: Final = 16_384
@@ -82,6 +85,8 @@ class Item:
         Where the photo is fetched from, if it is.
     error : JobError or None
         Why the item was rejected before it became a photo, if it was.
+    line : (int, int) or None
+        Where its line begins in the manifest, and how many bytes it has; known of one that was read.
     """
 
     job_id: str
@@ -90,6 +95,7 @@ class Item:
     content_type: str | None = None
     url: str | None = None
     error: JobError | None = None
+    line: tuple[int, int] | None = field(default=None, compare=False)
 
     @property
     def is_awaited(self) -> bool:
@@ -110,6 +116,7 @@ def item_record(head: BatchHead, item: Item, index: int) -> JobRecord:
         status=JobStatus.AWAITING_UPLOAD if item.is_awaited else JobStatus.QUEUED,
         batch_id=head.batch_id,
         item_index=index,
+        fetch=FetchFrom(receiver_of(item.url), item.line) if item.url is not None and item.error is None else None,
     )
     return record.ended(JobStatus.REJECTED, at_ms=created_ms, error=item.error) if item.error else record
 
@@ -176,6 +183,15 @@ def encode_item(head: BatchHead, item: Item) -> bytes:
     return orjson.dumps({name: value for name, value in fields.items() if value is not None}) + b"\n"
 
 
+def decode_items(head: BatchHead, lines: Iterable[bytes], start: int = 0, stop: int | None = None) -> Iterator[Item]:
+    """Read the lines that follow that of the batch, from one place to before another; raises as `decode_head` does."""
+    at = HEAD_BYTES
+    for place, line in enumerate(islice(lines, stop)):
+        if place >= start:
+            yield replace(decode_item(head, line), line=(at, len(line)))
+        at += len(line) + 1
+
+
 def decode_item(head: BatchHead, line: bytes) -> Item:
     """Read what `encode_item` wrote."""
     fields: dict[str, Any] = orjson.loads(line)
@@ -237,8 +253,7 @@ class ManifestFile:
     def items(self) -> Iterator[Item]:
         """Yield what was added, in order; nothing may be added meanwhile."""
         self._file.seek(HEAD_BYTES)
-        for line in self._file:
-            yield decode_item(self.head, line.rstrip(b"\n"))
+        yield from decode_items(self.head, (line.rstrip(b"\n") for line in self._file))
         self._file.seek(0, 2)
 
     def __enter__(self) -> Self:

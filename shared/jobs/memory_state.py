@@ -25,6 +25,18 @@ _R = TypeVar("_R")
 
 
 @dataclass(slots=True)
+class Pending:
+    """What is due about a photo that is to be fetched."""
+
+    due_ms: int
+    step: int = 0
+    lost: int = 0
+    is_first: bool = True
+    token: str | None = None
+    lease_until_ms: int = 0
+
+
+@dataclass(slots=True)
 class Entry:
     """A job's record, and what is due about it."""
 
@@ -34,6 +46,7 @@ class Entry:
     token: str | None = None
     lease_until_ms: int = 0
     lease_look_ms: int = 0
+    pending: Pending | None = None
 
 
 @dataclass(slots=True)
@@ -50,6 +63,8 @@ class Records:
     announcements: dict[Announcement, int] = field(default_factory=dict)
     cleanups: dict[Cleanup, int] = field(default_factory=dict)
     beats: dict[tuple[QueueName, str, int], int] = field(default_factory=dict)
+    fetch_turn: int = 0
+    fetch_turns: defaultdict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
     rebuilding: set[str] = field(default_factory=set)
     rebuilt: bool = False
 
@@ -111,6 +126,8 @@ class MemoryState:
             self._count(batch_id, record.status, 1)
         if record.status is JobStatus.QUEUED:
             self.line_up(entry)
+        if record.fetch is not None:
+            entry.pending = Pending(self.clock())
         if record.status.is_terminal:
             self.announce(record)
             self.wake(record.id)
@@ -124,7 +141,7 @@ class MemoryState:
 
     def move(self, entry: Entry, record: JobRecord) -> None:
         """Give a job another record: the one place where a status changes."""
-        before, entry.record = entry.record, record
+        before, entry.record, entry.pending = entry.record, replace(record, fetch=None), None
         if record.queue.takes_turns:
             self.records.turns[record.queue].leave(record.id, record.tenant)
         batch = self.records.batches.get(record.batch_id or "")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from shared.clock import Clock, system_clock
+from shared.fetches.memory_store import MemoryFetchStore
 from shared.jobs.announcements import Announcement
 from shared.jobs.memory_batches import MemoryBatchStore
 from shared.jobs.memory_state import Entry, MemoryState, Records, atomic
@@ -50,11 +51,17 @@ class MemoryJobStore:
     def __init__(self, clock: Clock = system_clock, *, grace_s: float = 10.0) -> None:
         self._state = MemoryState(clock, grace_s=grace_s)
         self._batches = MemoryBatchStore(self._state)
+        self._fetches = MemoryFetchStore(self._state)
 
     @property
     def batches(self) -> MemoryBatchStore:
         """The records of batches."""
         return self._batches
+
+    @property
+    def fetches(self) -> MemoryFetchStore:
+        """The photos that are to be fetched."""
+        return self._fetches
 
     @property
     def away(self) -> bool:

@@ -90,10 +90,24 @@ class Reconciler:
         for owners in _in_parts(self._archive.owners(layout.UPLOADS)):
             lost = self._store.missing(list(owners))
             done += self._mend_all(self._archive.traces(owners[job_id], job_id) for job_id in lost)
+        done += self._sweep_tickets()
         done += self._sweep_items()
         for owners in _in_parts(self._archive.owners(layout.DELETED)):
             undead = owners.keys() - set(self._store.missing(list(owners)))
             done += self._mend_all(self._archive.traces(owners[job_id], job_id) for job_id in sorted(undead))
+        return done
+
+    def _sweep_tickets(self) -> Counter[str]:
+        """Look for photos to be fetched that have no record; delete tickets of those that nobody waits for any more."""
+        done: Counter[str] = Counter()
+        for owners in _in_parts(self._archive.owners(layout.TICKETS)):
+            lost = set(self._store.missing(list(owners)))
+            done += self._mend_all(self._archive.traces(owners[job_id], job_id) for job_id in sorted(lost))
+            for job_id in owners.keys() - lost:
+                record = self._store.get(job_id)
+                if record is not None and record.status is not JobStatus.AWAITING_UPLOAD:
+                    self._jobs.debts.tear_up(owners[job_id], job_id)
+                    done["tickets_deleted"] += 1
         return done
 
     def _sweep_items(self) -> Counter[str]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import orjson
 
 from shared.clock import to_ms
+from shared.fetches.tickets import FetchFrom
 from shared.names import QueueName, job_id_time
 from shared.schemas import JobError, JobOptions, JobStatus, WebhookEvent
 
@@ -34,7 +35,8 @@ class JobRecord:
     """The working copy of what is known of a job; storage holds what it can be rebuilt from.
 
     Times are milliseconds since the epoch. `run` counts from 1 and rises with every retry; `attempts` counts the
-    claims within the run. A job that is an item of a batch has its place there, which counts from 0.
+    claims within the run. A job that is an item of a batch has its place there, which counts from 0. One that awaits a
+    photo from a URL knows where that is written down.
     """
 
     id: str
@@ -51,6 +53,7 @@ class JobRecord:
     error: JobError | None = None
     batch_id: str | None = None
     item_index: int | None = None
+    fetch: FetchFrom | None = None
 
     @property
     def needs_upload(self) -> bool:
@@ -66,6 +69,14 @@ class JobRecord:
             return None
         event = WebhookEvent(f"job.{self.status}")
         return event if self.options.hears_of(event) else None
+
+    def awaiting(self, fetch: FetchFrom) -> JobRecord:
+        """Return this record as it is while its photo is to be fetched."""
+        return replace(self, status=JobStatus.AWAITING_UPLOAD, fetch=fetch)
+
+    def queued(self) -> JobRecord:
+        """Return this record as it is once its photo is here."""
+        return replace(self, status=JobStatus.QUEUED, fetch=None)
 
     def ended(self, status: JobStatus, *, at_ms: int, error: JobError | None = None) -> JobRecord:
         """Return this record as it is once the job has ended in `status`."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import orjson
 
+from shared.fetches.tickets import FetchFrom
 from shared.jobs.batch_record import BatchRecord, BatchSource, EndsSeen
 from shared.jobs.record import JobRecord
 from shared.names import QueueName
@@ -43,6 +44,9 @@ def job_fields(record: JobRecord) -> Fields:
         "batch": record.batch_id,
         "item_index": record.item_index,
     }
+    if record.fetch is not None:
+        line = record.fetch.line
+        fields |= {"fetch_receiver": record.fetch.receiver, "fetch_line": "{}:{}".format(*line) if line else None}
     return {name: value for name, value in fields.items() if value is not None}
 
 
@@ -65,7 +69,16 @@ def job_of(job_id: str, fields: Mapping[bytes, bytes]) -> JobRecord:
         error=JobError.model_validate(orjson.loads(error)) if error else None,
         batch_id=batch_id.decode() if batch_id else None,
         item_index=_optional_int(fields.get(b"item_index")),
+        fetch=_fetch_of(fields),
     )
+
+
+def _fetch_of(fields: Mapping[bytes, bytes]) -> FetchFrom | None:
+    receiver = fields.get(b"fetch_receiver")
+    if receiver is None:
+        return None
+    at, _, n_bytes = fields.get(b"fetch_line", b"").partition(b":")
+    return FetchFrom(receiver.decode(), (int(at), int(n_bytes)) if at else None)
 
 
 def batch_fields(batch: BatchRecord) -> Fields:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.clock import Clock, system_clock, to_ms
+from shared.fetches.redis_store import RedisFetchStore
 from shared.jobs.announcements import Announcement
 from shared.jobs.redis_batches import RedisBatchStore
 from shared.jobs.redis_fields import error_json, job_of, reference_hash
@@ -59,12 +60,18 @@ class RedisJobStore:
         self._clock = clock
         self._grace_s = settings.doorbell_grace_s
         self._link = RedisLink(settings)
+        self._fetches = RedisFetchStore(self._link, self._now)
         self._batches = RedisBatchStore(self._link, self._now, grace_s=settings.doorbell_grace_s)
 
     @property
     def batches(self) -> RedisBatchStore:
         """The records of batches."""
         return self._batches
+
+    @property
+    def fetches(self) -> RedisFetchStore:
+        """The photos that are to be fetched."""
+        return self._fetches
 
     def _now(self) -> int:
         return self._clock()

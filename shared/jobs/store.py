@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from shared.clock import to_ms
+from shared.fetches.store import FetchStore
 from shared.jobs.announcements import Announcement
 from shared.jobs.batch_record import MAKING_LIMIT_S
 from shared.jobs.batch_store import BatchStore
@@ -119,6 +120,11 @@ class JobStore(Protocol):
     @property
     def batches(self) -> BatchStore:
         """The records of batches."""
+        ...
+
+    @property
+    def fetches(self) -> FetchStore:
+        """The photos that are to be fetched."""
         ...
 
     # The life of one job

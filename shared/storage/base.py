@@ -41,6 +41,10 @@ class ObjectStore(Protocol):
         """
         ...
 
+    def get_part(self, key: str, start: int, n_bytes: int) -> bytes:
+        """Return `n_bytes` (at least 1) of an object from `start`, fewer where it ends before; raises as `get` does."""
+        ...
+
     def chunks(self, key: str) -> Iterator[bytes]:
         """Yield an object in pieces of bounded size; raise `ObjectMissing` at the first if there is none."""
         ...

@@ -4,7 +4,8 @@
 |---|---|---|
 | `options/{tenant}/{job}` | first, if there is something to keep | options and queue, in the body |
 | `uploads/{tenant}/{job}` | then | the photo; from here the job is accepted, whatever dies next |
-| `uploads/{tenant}/{job}.{batch}` | before the manifest, or by a form | the photo of an item; alone it means nothing |
+| `tickets/{tenant}/{job}` | then, for a photo at a URL | the URL; the commit until the photo is here, then deleted |
+| `uploads/{tenant}/{job}.{batch}` | before the manifest, or later | the photo of an item; it means nothing alone |
 | `batches/{tenant}/{batch}/manifest` | last of a new batch | its items; from here the batch is accepted |
 | `batches/{tenant}/{batch}/started` | when its client says so | uploads by forms are measured as they come |
 | `batches/{tenant}/{batch}/cancelled` | before a cancellation is answered | what is open ends cancelled |
@@ -22,6 +23,7 @@ from typing import Final
 from shared.names import BATCH_ID_PATTERN, JOB_ID_PATTERN
 
 UPLOADS: Final = "uploads/"
+TICKETS: Final = "tickets/"
 BATCHES: Final = "batches/"
 OUTCOMES: Final = "outcomes/"
 RERUNS: Final = "reruns/"
@@ -33,6 +35,11 @@ DELETED: Final = "deleted/"
 def upload_key(tenant: str, job_id: str, batch_id: str | None = None) -> str:
     """Return the key of the photo itself; that of an item names its batch."""
     return f"{UPLOADS}{tenant}/{job_id}" + (f".{batch_id}" if batch_id else "")
+
+
+def ticket_key(tenant: str, job_id: str) -> str:
+    """Return the key of the URL that the photo is to be fetched from."""
+    return f"{TICKETS}{tenant}/{job_id}"
 
 
 def options_key(tenant: str, job_id: str) -> str:

@@ -58,6 +58,10 @@ class MemoryObjectStore:
         except KeyError:
             raise ObjectMissing(key) from None
 
+    def get_part(self, key: str, start: int, n_bytes: int) -> bytes:
+        """Return a part of an object; raise `ObjectMissing` if there is none."""
+        return self.get(key)[start : start + n_bytes]
+
     def chunks(self, key: str) -> Iterator[bytes]:
         """Yield an object in pieces; raise `ObjectMissing` if there is none."""
         data = self.get(key)

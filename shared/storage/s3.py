@@ -103,7 +103,13 @@ class S3ObjectStore:
 
     def get(self, key: str, *, first_bytes: int | None = None) -> bytes:
         """Return an object or its first bytes; raise `ObjectMissing` if there is none."""
-        wanted = {} if first_bytes is None else {"Range": f"bytes=0-{first_bytes - 1}"}
+        return self._read(key, {} if first_bytes is None else {"Range": f"bytes=0-{first_bytes - 1}"})
+
+    def get_part(self, key: str, start: int, n_bytes: int) -> bytes:
+        """Return a part of an object; raise `ObjectMissing` if there is none."""
+        return self._read(key, {"Range": f"bytes={start}-{start + n_bytes - 1}"})
+
+    def _read(self, key: str, wanted: dict[str, str]) -> bytes:
         with _translated():
             try:
                 with self._client.get_object(Bucket=self._bucket, Key=key, **wanted)["Body"] as body:
@@ -111,7 +117,7 @@ class S3ObjectStore:
             except ClientError as error:
                 if _code(error) in _MISSING:
                     raise ObjectMissing(key) from error
-                if _code(error) in _RANGE_OF_NOTHING:  # an empty object has no first byte
+                if _code(error) in _RANGE_OF_NOTHING:  # it ends before; an empty object has no first byte
                     return b""
                 raise
         return data

@@ -63,6 +63,16 @@ def test_putting_again_replaces(objects: ObjectStore, key: Callable[[str], str])
     assert objects.get(key("twice")) == b"two"
 
 
+def test_a_part_of_an_object(objects: ObjectStore, key: Callable[[str], str]) -> None:
+    objects.put(key("long"), b"0123456789")
+    assert objects.get_part(key("long"), 0, 3) == b"012"
+    assert objects.get_part(key("long"), 4, 2) == b"45"
+    assert objects.get_part(key("long"), 8, 100) == b"89"
+    assert objects.get_part(key("long"), 10, 1) == b""
+    with pytest.raises(ObjectMissing):
+        objects.get_part(key("none"), 0, 1)
+
+
 def test_the_first_bytes(objects: ObjectStore, key: Callable[[str], str]) -> None:
     objects.put(key("long"), b"0123456789")
     assert objects.get(key("long"), first_bytes=4) == b"0123"

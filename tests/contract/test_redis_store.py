@@ -6,11 +6,15 @@ import pytest
 import redis
 
 from shared.errors import RecordsUnavailable
+from shared.fetches.store import FetchLimits
+from shared.fetches.tickets import FetchFrom
 from shared.jobs.redis_store import RedisJobStore
 from shared.jobs.store import Settlement
 from shared.names import LOCAL_TENANT
+from stack.stack import Stack
+from tests.clock import FakeClock
 from tests.contract.conftest import settings_beside
-from tests.contract.records import claim, end, make_record
+from tests.contract.records import LEASE_S, claim, end, make_record
 
 
 def test_a_full_redis_can_be_emptied(request: pytest.FixtureRequest) -> None:
@@ -40,3 +44,44 @@ def test_a_claim_whose_answer_was_lost_is_given_again(request: pytest.FixtureReq
     first = real._link.run("claim", record.id, now, now + 1000, "token", 3)
     assert real._link.run("claim", record.id, now, now + 1000, "token", 3) == first
     assert real._link.run("claim", record.id, now, now + 1000, "another", 3) == b"busy"
+
+
+def test_what_was_fetched_leaves_no_keys_behind(stores: Stack, clock: FakeClock) -> None:
+    settings = settings_beside(stores)
+    store = RedisJobStore(settings, clock)
+    with redis.Redis.from_url(settings.redis_url.get_secret_value()) as client:
+        client.flushdb()
+        records = [make_record().awaiting(FetchFrom(f"r{number}.example:443")) for number in range(20)]
+        for record in records:
+            store.create(record)
+        limits = FetchLimits(1000, 1000)
+        for _ in records[:5]:
+            given = store.fetches.claim(limits, lease_s=LEASE_S)
+            assert given is not None
+            store.fetches.put_off(given, due_ms=clock() + 1000, step=1)
+        for record in records[::2]:
+            store.batches.arrive([record.id])
+        for record in records[1::2]:
+            store.drop(record.id, record.tenant)
+        clock.advance(2)
+        assert store.fetches.claim(limits, lease_s=LEASE_S) is None
+        keys = {key.decode() for key in client.keys("facefit:fetch:*")}
+        assert {key for key in keys if ":claimed:" not in key} == {"facefit:fetch:turn"}
+        assert all(0 < client.ttl(key) <= 10 for key in keys if ":claimed:" in key)
+        kept = client.hkeys(f"facefit:job:{records[0].id}")
+        assert [name for name in kept if name.startswith(b"fetch")] == []
+
+
+def test_a_fetch_whose_answer_was_lost_is_given_again(stores: Stack, clock: FakeClock) -> None:
+    real = RedisJobStore(settings_beside(stores), clock)
+    while real.fetches.claim(FetchLimits(1000, 1000), lease_s=LEASE_S):
+        pass
+    for number in range(2):
+        real.create(make_record().awaiting(FetchFrom(f"again{number}.example:443")))
+    now = clock()
+    first = real._link.run("fetch_claim", now, now + 1000, "token", 3, 3)
+    assert first
+    assert real._link.run("fetch_claim", now, now + 1000, "token", 3, 3) == first
+    assert real._link.run("fetch_claim", now, now + 1000, "another", 3, 3)[0] != first[0]
+    real.drop(first[0].decode(), LOCAL_TENANT)
+    assert real._link.run("fetch_claim", now, now + 1000, "token", 3, 3) == first[:1]

@@ -54,7 +54,6 @@ def test_requests_without_one_photo(api: FlaskClient, live_core: Core, data: Any
         (b"GIF89a" + bytes(64), "image/gif"),
         (JPEG, "text/plain"),
         (JPEG, "application/x-www-form-urlencoded"),
-        (b'{"image_url": "https://example.org/a.jpg"}', "application/json"),
     ],
 )
 def test_what_is_no_accepted_image(api: FlaskClient, live_core: Core, data: bytes, content_type: str) -> None:

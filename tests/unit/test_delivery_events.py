@@ -12,13 +12,13 @@ import pytest
 from shared.clock import from_ms
 from shared.config import Settings
 from shared.deliveries.events import event_body
-from shared.deliveries.record import receiver_of, shown_url
+from shared.deliveries.record import shown_url
 from shared.deliveries.secrets import WebhookSecrets
 from shared.errors import StorageUnavailable
 from shared.names import LOCAL_TENANT
 from shared.signing import check_secret
 from shared.storage.memory import MemoryObjectStore
-from shared.targets import TargetForbidden, check_target
+from shared.targets import TargetForbidden, check_target, receiver_of
 from tests.deliveries import Office
 from tests.results import a_face, a_result
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.clock import system_clock
@@ -33,6 +33,7 @@ def head_with(options: JobOptions | None = None, **extra: object) -> BatchHead:
     )
 
 
+@settings(deadline=None)  # byte by byte it takes as long as the machine is busy
 @given(items=st.lists(ITEMS, max_size=5), options=OPTIONS, piece=st.integers(1, 40_000))
 def test_a_manifest_comes_back_whatever_pieces_it_comes_in(items: list[Item], options: JobOptions, piece: int) -> None:
     head = head_with(options.model_copy(update={"reference": None}), target="https://example.org/")

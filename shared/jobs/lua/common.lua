@@ -15,7 +15,15 @@
 --   batch_gone:<id>             its items that were deleted one by one
 --   batches:<tenant>            ids of batches in order of time, for lists
 --   open_batches                ids of batches that are not complete, by when to look at them again
+-- Of photos at URLs; a lane is "<tenant>|<host:port>":
+--   fetch:queue:<lane>          ids that are due, now or later, by when
+--   fetch:lanes                 lanes, by when their first photo is due
+--   fetch:ready:<tenant>        lanes with something due, by whose turn it is
+--   fetch:turns, fetch:turn     tenants with such lanes, by whose turn it is; the number of the last turn
+--   fetch:flight:<lane>, fetch:flight:<tenant>   ids that are being fetched, by the end of their lease
+--   fetch:leases                the same of all
 local P = 'facefit:'
+local F = P .. 'fetch:'
 local STILL_OPEN = { awaiting_upload = true, queued = true, running = true }
 local TAKES_TURNS = { bulk = true }
 local RATE_WINDOW_MS = 15000
@@ -82,6 +90,34 @@ local function dequeue(id, job)
   redis.call('ZREM', P .. 'doorbells:' .. job.queue, id)
 end
 
+-- Photos at URLs: a record is lined up from the step that writes it awaiting its photo to the one that ends that.
+
+local function lane_of(job) return job.tenant .. '|' .. job.fetch_receiver end
+
+local function await_fetch(id, job, due)
+  redis.call('ZADD', F .. 'queue:' .. lane_of(job), due, id)
+  redis.call('ZADD', F .. 'lanes', 'LT', due, lane_of(job))
+end
+
+local function flights(job) return { 'leases', 'flight:' .. lane_of(job), 'flight:' .. job.tenant } end
+
+local function lease(id, job, lease_until)
+  for _, whose in ipairs(flights(job)) do redis.call('ZADD', F .. whose, lease_until, id) end
+end
+
+-- Takes away the right that a claim gave.
+local function land(id, job)
+  redis.call('HDEL', job_key(id), 'fetch_token')
+  for _, whose in ipairs(flights(job)) do redis.call('ZREM', F .. whose, id) end
+end
+
+local function end_fetch(id, job)
+  if not job.fetch_receiver then return end
+  land(id, job)
+  redis.call('ZREM', F .. 'queue:' .. lane_of(job), id)
+  redis.call('HDEL', job_key(id), 'fetch_receiver', 'fetch_line', 'fetch_step', 'fetch_lost')
+end
+
 -- Batches
 
 local function has_batch(job) return job.batch and redis.call('EXISTS', batch_key(job.batch)) == 1 end
@@ -139,6 +175,7 @@ local function move(id, job, status, now)
     redis.call('ZREM', P .. 'leases', id)
     redis.call('HDEL', job_key(id), 'token', 'lease_until_ms')
   end
+  end_fetch(id, job)
   if has_batch(job) then
     count(job, job.status, -1)
     count(job, status, 1)
@@ -153,6 +190,7 @@ end
 -- The one place where a record is forgotten.
 local function forget(id, job, now)
   dequeue(id, job)
+  end_fetch(id, job)
   for _, key in ipairs(list_indexes(job.tenant, job.status, job.reference_hash)) do redis.call('ZREM', key, id) end
   redis.call('ZREM', P .. 'leases', id)
   redis.call('ZREM', P .. 'expiry', id)

@@ -12,6 +12,7 @@ if batch ~= '' then
   count(job, job.status, 1)
 end
 if job.status == 'queued' then line_up(id, job, now, due) end
+if job.fetch_receiver then await_fetch(id, job, now) end
 if not STILL_OPEN[job.status] then
   if ARGV[5] == '1' then announce(id, job.tenant, now) end
   wake(id)
