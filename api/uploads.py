@@ -134,6 +134,12 @@ def _too_large(settings: Settings) -> ProblemError:
     return ProblemError(PAYLOAD_TOO_LARGE, f"A photo may have {limit_mb:g} MB; 12 megapixels are plenty to measure.")
 
 
+def drain(request: Request, settings: Settings) -> None:
+    """Read on before refusing a request whose body was not looked at; raises 408 if that does not arrive."""
+    with upload_deadline(request, pause_s=settings.max_upload_pause_s, total_s=settings.max_upload_s):
+        _drain(request, settings)
+
+
 def _drain(request: Request, settings: Settings) -> None:
     """Read on for a while: a server that closes with unread bytes resets the connection, and the answer is lost."""
     stream = request.environ["wsgi.input"]

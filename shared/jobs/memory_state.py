@@ -14,6 +14,7 @@ from shared.clock import Clock, to_ms
 from shared.errors import RecordsUnavailable
 from shared.jobs.announcements import Announcement
 from shared.jobs.batch_record import BatchRecord
+from shared.jobs.idempotency import KeySlot, KnownRequest
 from shared.jobs.record import JobRecord
 from shared.jobs.store import Cleanup
 from shared.jobs.turns import Turns
@@ -36,6 +37,15 @@ class Entry:
     lease_look_ms: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class KeyEntry:
+    """Who holds an idempotency key, or what it was used for."""
+
+    token: str
+    until_ms: int
+    known: KnownRequest | None = None
+
+
 @dataclass(slots=True)
 class Records:
     """All that is lost when records are lost."""
@@ -50,6 +60,7 @@ class Records:
     announcements: dict[Announcement, int] = field(default_factory=dict)
     cleanups: dict[Cleanup, int] = field(default_factory=dict)
     beats: dict[tuple[QueueName, str, int], int] = field(default_factory=dict)
+    keys: dict[KeySlot, KeyEntry] = field(default_factory=dict)
     rebuilding: set[str] = field(default_factory=set)
     rebuilt: bool = False
 
@@ -153,6 +164,12 @@ class MemoryState:
             self._count(record.batch_id, record.status, -1)
             self.records.gone[record.batch_id].add(job_id)
             self.complete_if_over(record.batch_id)
+
+    def forget_key(self, object_id: str) -> None:
+        """Forget the idempotency key that a job or batch was made under."""
+        for slot, entry in list(self.records.keys.items()):
+            if entry.known and entry.known.object_id == object_id:
+                del self.records.keys[slot]
 
     def _count(self, batch_id: str, status: JobStatus, by: int) -> None:
         batch = self.records.batches[batch_id]

@@ -10,6 +10,7 @@ from dataclasses import replace
 from shared.clock import Clock, system_clock
 from shared.jobs.announcements import Announcement
 from shared.jobs.memory_batches import MemoryBatchStore
+from shared.jobs.memory_idempotency import MemoryIdempotencyIndex
 from shared.jobs.memory_state import Entry, MemoryState, Records, atomic
 from shared.jobs.record import JobRecord
 from shared.jobs.store import Claim, ClaimRefusal, Cleanup, CleanupKind, JobQuery, Settlement
@@ -50,11 +51,17 @@ class MemoryJobStore:
     def __init__(self, clock: Clock = system_clock, *, grace_s: float = 10.0) -> None:
         self._state = MemoryState(clock, grace_s=grace_s)
         self._batches = MemoryBatchStore(self._state)
+        self._idempotency = MemoryIdempotencyIndex(self._state)
 
     @property
     def batches(self) -> MemoryBatchStore:
         """The records of batches."""
         return self._batches
+
+    @property
+    def idempotency(self) -> MemoryIdempotencyIndex:
+        """The index of idempotency keys."""
+        return self._idempotency
 
     @property
     def away(self) -> bool:
@@ -169,6 +176,7 @@ class MemoryJobStore:
         debt = Cleanup(CleanupKind.EVERYTHING, tenant, job_id, entry.record.batch_id if entry else batch_id)
         self._state.records.cleanups[debt] = self._state.clock()
         self._state.forget(job_id)
+        self._state.forget_key(job_id)
         self._state.wake(job_id)
 
     @atomic

@@ -11,6 +11,7 @@ from shared.clock import Clock, system_clock, to_ms
 from shared.jobs.announcements import Announcement
 from shared.jobs.redis_batches import RedisBatchStore
 from shared.jobs.redis_fields import error_json, job_of, reference_hash
+from shared.jobs.redis_idempotency import RedisIdempotencyIndex
 from shared.jobs.redis_link import PREFIX, RedisFinishedFeed, RedisLink, decoded
 from shared.jobs.store import Claim, ClaimRefusal, Cleanup, CleanupKind, JobQuery, Settlement
 from shared.names import QueueName
@@ -60,11 +61,17 @@ class RedisJobStore:
         self._grace_s = settings.doorbell_grace_s
         self._link = RedisLink(settings)
         self._batches = RedisBatchStore(self._link, self._now, grace_s=settings.doorbell_grace_s)
+        self._idempotency = RedisIdempotencyIndex(self._link, self._now)
 
     @property
     def batches(self) -> RedisBatchStore:
         """The records of batches."""
         return self._batches
+
+    @property
+    def idempotency(self) -> RedisIdempotencyIndex:
+        """The index of idempotency keys."""
+        return self._idempotency
 
     def _now(self) -> int:
         return self._clock()

@@ -15,6 +15,7 @@ from shared.clock import to_ms
 from shared.jobs.announcements import Announcement
 from shared.jobs.batch_record import MAKING_LIMIT_S
 from shared.jobs.batch_store import BatchStore
+from shared.jobs.idempotency import IdempotencyIndex
 from shared.jobs.record import JobRecord
 from shared.names import QueueName, batch_id_time, first_job_id_at
 from shared.schemas import JobStatus
@@ -119,6 +120,11 @@ class JobStore(Protocol):
     @property
     def batches(self) -> BatchStore:
         """The records of batches."""
+        ...
+
+    @property
+    def idempotency(self) -> IdempotencyIndex:
+        """The index of idempotency keys; lost with the records, and complete when they are."""
         ...
 
     # The life of one job
