@@ -14,16 +14,16 @@ import hashlib
 import logging
 import re
 import secrets
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import BinaryIO, Final, Self, TypeVar
+from typing import Any, BinaryIO, Final, Self, TypeVar
 
 from flask import Request
 
 from api.context import Services
 from api.problems import IDEMPOTENCY_IN_FLIGHT, IDEMPOTENCY_KEY_REUSED, ProblemError, invalid
 from api.uploads import drain
+from shared.clock import Clock, system_clock, to_ms
 from shared.errors import Transient
 from shared.jobs.idempotency import (
     LOCK_S,
@@ -42,8 +42,8 @@ REPLAYED: Final = {"Idempotent-Replayed": "true"}
 MAX_KEY_LENGTH: Final = 255
 _QUOTED: Final = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
 """A String of RFC 9651, as the draft of the header field has it."""
-_BARE: Final = re.compile(r'(?!")[ -+\--~]+')
-"""Printable ASCII without a comma: the server joins two headers of one name by one."""
+_BARE: Final = re.compile(r"[ !#-+\--~]+")
+"""Printable ASCII without quotation marks, and without a comma: the server joins two headers of one name by one."""
 _LENGTH_BYTES: Final = 8
 _CHUNK_BYTES: Final = 64 * 1024
 
@@ -59,6 +59,25 @@ PARAMETER: Final = {
     " `Idempotent-Replayed: true`.",
 }
 """Parameter object of OpenAPI."""
+_REPLAYED_HEADER: Final = {
+    "schema": {"type": "string", "const": "true"},
+    "description": "The same request was accepted before, under the same key.",
+}
+
+
+def replayable(description: str, model: str) -> dict[str, Any]:
+    """Return the OpenAPI description of an answer that may be a replay.
+
+    Parameters
+    ----------
+    model : str
+        The name of what it holds, as some other route describes it.
+    """
+    return {
+        "description": description,
+        "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{model}"}}},
+        "headers": {"Idempotent-Replayed": _REPLAYED_HEADER},
+    }
 
 
 def given_key(request: Request) -> str | None:
@@ -119,12 +138,13 @@ class Fingerprint:
 class HeldKey:
     """The idempotency key of the request in hand, if it has one."""
 
-    def __init__(self, index: IdempotencyIndex, slot: KeySlot | None) -> None:
+    def __init__(self, index: IdempotencyIndex, slot: KeySlot | None, clock: Clock = system_clock) -> None:
         self._index = index
         self._slot = slot
+        self._clock = clock
         self._token = secrets.token_hex(16)
         self._known: KnownRequest | None = None
-        self._reserved_s = 0.0
+        self._reserved_ms = 0
         self._is_over = False
 
     @property
@@ -143,7 +163,7 @@ class HeldKey:
         """
         if self._slot is None:
             return
-        self._reserved_s = time.monotonic()
+        self._reserved_ms = self._clock()
         answer = self._index.reserve(self._slot, self._token, lock_s=LOCK_S)
         if answer is Reservation.IN_FLIGHT:
             raise in_flight()
@@ -151,7 +171,7 @@ class HeldKey:
 
     def keep(self) -> None:
         """Hold the key longer: costs nothing but every minute. Raises as `reserve` does."""
-        if self._known is None and time.monotonic() - self._reserved_s > LOCK_S / 2:
+        if self._known is None and self._clock() - self._reserved_ms > to_ms(LOCK_S / 2):
             self.reserve()
 
     def settle(
@@ -213,7 +233,8 @@ def once(request: Request, here: Services, tenant: str) -> Iterator[HeldKey]:
     """
     try:
         key = given_key(request)
-        held = HeldKey(here.jobs.store.idempotency, None if key is None else KeySlot.of(tenant, key))
+        slot = None if key is None else KeySlot.of(tenant, key)
+        held = HeldKey(here.jobs.store.idempotency, slot, here.jobs.clock)
         held.reserve()
     except (ProblemError, Transient):
         drain(request, here.settings)

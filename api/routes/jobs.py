@@ -13,7 +13,7 @@ from pydantic import Field
 
 from api import idempotency, problems
 from api.context import services
-from api.idempotency import Fingerprint, HeldKey, once
+from api.idempotency import Fingerprint, HeldKey, once, replayable
 from api.options import FORM_ENCODING, OPTION_SCHEMAS, QUERY_PARAMETERS
 from api.preferences import preferred_wait_s
 from api.presenters import conditional_job_response, job_model, job_response, job_url, model_json
@@ -93,8 +93,8 @@ class ListQuery(Schema):
     summary="Submit a photo",
     openapi_extensions=_SUBMIT_EXTENSIONS,
     responses={
-        "200": Job,
-        "202": Job,
+        "200": replayable("The job has ended in time", "Job"),
+        "202": replayable("Accepted", "Job"),
         **problem_responses(
             problems.WEBHOOK_TARGET_FORBIDDEN,
             problems.UPLOAD_TIMEOUT,
@@ -147,8 +147,12 @@ def accept(submission: Submission, mark: KeyMark | None = None) -> JobRecord:
 
     Raises
     ------
+    TargetForbidden
+        If its options name a target that may not be called.
     ProblemError
         503 if it was not accepted.
+    KeyTaken
+        If the request lost its idempotency key meanwhile.
     """
     options = check_webhook_of(submission.options)
     try:

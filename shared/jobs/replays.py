@@ -19,13 +19,27 @@ def accepted_job(jobs: JobLifecycle, tenant: str, job_id: str) -> JobRecord | No
     """Return a job as it is now, or None if it was never accepted, is deleted or has expired.
 
     A record alone does not say that a job was accepted: a frozen Redis may write one after its client heard 503 and the
-    photo was taken back. A photo without a record does: whoever stored it died before it wrote one.
+    photo was taken back. A photo without a record does: whoever stored it died before it wrote one,
+    which is done here then.
     """
     record = jobs.store.get(job_id)
     if record is None or not record.status.is_terminal:
         stored = jobs.archive.find(tenant, job_id)
-        record = stored and (record or stored)
+        if record is None and stored is not None:
+            _write_record(jobs, stored)
+            record = jobs.store.get(job_id)
+        elif stored is None:
+            record = None
     return record if record and record.tenant == tenant and record.expires_ms > jobs.clock() else None
+
+
+def _write_record(jobs: JobLifecycle, stored: JobRecord) -> None:
+    jobs.store.create(stored)
+    # A DELETE writes the tombstone and then drops the record: one of the two sees the other.
+    if jobs.archive.is_deleted(stored.tenant, stored.id):
+        jobs.forget(stored.tenant, stored.id)
+    elif not stored.status.is_terminal:
+        jobs.ring(stored)
 
 
 def restore_key_of_job(jobs: JobLifecycle, traces: Traces) -> None:
