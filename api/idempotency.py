@@ -199,7 +199,9 @@ class HeldKey:
         """
         if self._slot is None:
             return make(None), False
-        self.keep()
+        if self._known is None:
+            # It may be lost since: nothing should be stored then that somebody had to find and undo.
+            self.reserve()
         mark = KeyMark(self._slot, fingerprint(), self._token)
         while self._known is not None:
             found = find(self._known.object_id)

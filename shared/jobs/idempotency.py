@@ -109,10 +109,10 @@ class IdempotencyIndex(Protocol):
         ...
 
     def restore(self, mark: KeyMark, object_id: str, *, until_ms: int) -> None:
-        """Note what a key was used for by what storage says, whoever holds it.
+        """Note what a key was used for by what storage says, whoever holds it; the mark has no token.
 
-        Of two objects the later stands: the earlier one is of a request that was never answered, or refused when it
-        could not be taken back, after which its client sent the other.
+        What was confirmed stands: its client was told of it. Of two objects in storage the later stands: the earlier is
+        of a request that was never answered, or refused and not taken back, after which its client sent the other.
         """
         ...
 

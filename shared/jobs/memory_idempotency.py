@@ -51,7 +51,7 @@ class MemoryIdempotencyIndex:
     def restore(self, mark: KeyMark, object_id: str, *, until_ms: int) -> None:
         """Note what a key was used for by what storage says."""
         held = self._held(mark.slot)
-        if not (held and held.known and held.known.object_id >= object_id):
+        if not (held and held.known and (held.token or held.known.object_id >= object_id)):
             self._note(mark, object_id, until_ms)
 
     def _note(self, mark: KeyMark, object_id: str, until_ms: int) -> None:

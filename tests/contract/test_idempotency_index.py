@@ -139,9 +139,6 @@ def test_forgetting_an_object_leaves_the_key_to_a_later_one(index: IdempotencyIn
     confirm(index, clock, second)
     index.forget(first)
     assert reserve(index) == KnownRequest(second, "print")
-    restore(index, clock, later := new_job_id())
-    index.forget(second)
-    assert reserve(index) == KnownRequest(later, "print")
 
 
 def test_dropping_a_record_forgets_its_key(store: JobStore, index: IdempotencyIndex, clock: FakeClock) -> None:
@@ -183,6 +180,15 @@ def test_of_two_objects_in_storage_the_later_stands(index: IdempotencyIndex, clo
     assert reserve(index) == KnownRequest(later, "print")
     index.forget(earlier)
     assert reserve(index) == KnownRequest(later, "print")
+
+
+def test_what_was_confirmed_stands_over_what_storage_says(index: IdempotencyIndex, clock: FakeClock) -> None:
+    refused, told, dead = sorted([new_job_id() for _ in range(3)])
+    reserve(index)
+    confirm(index, clock, told)
+    restore(index, clock, refused)
+    restore(index, clock, dead)
+    assert reserve(index) == KnownRequest(told, "print")
 
 
 def test_what_is_over_by_now_is_not_noted(index: IdempotencyIndex, clock: FakeClock) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -32,7 +31,7 @@ from shared.schemas import JobOptions
 from tests.core import PHOTO, Core
 
 KEYS, CONTENTS = st.sampled_from("ab"), st.sampled_from("xy")
-DEATHS = st.none() | st.integers(0, 10)
+DEATHS = st.sampled_from([None, *range(10)])
 """Before which call to storage or records the API dies; accepting a job makes ten, counting each before and after."""
 
 
@@ -174,35 +173,35 @@ class KeysOfClients(RuleBasedStateMachine):
     def delete(self, key: str) -> None:
         slot = KeySlot.of(LOCAL_TENANT, key)
         if slot in self.told:
-            with suppress(Transient):
-                self.core.jobs.delete(LOCAL_TENANT, self.told[slot][0])
-                del self.told[slot]
+            self.core.jobs.delete(LOCAL_TENANT, self.told[slot][0])
+            del self.told[slot]
 
     @rule(seconds=st.sampled_from([1.0, LOCK_S / 2 + 1, LOCK_S + 1]))
     def time_passes(self, seconds: float) -> None:
         """Sweeps come more often than locks end, or else a dead request could be made again before it is found."""
-        self.core.objects.away = False
         self.core.reconciler.round()
         self.core.reconciler.sweep()
         self.core.clock.advance(seconds)
 
-    @rule(away=st.booleans())
-    def storage_comes_and_goes(self, away: bool) -> None:
-        self.core.objects.away = away
+    @rule(key=KEYS, content=CONTENTS)
+    def arrive_while_storage_is_away(self, key: str, content: str) -> None:
+        self.core.objects.away = True
+        self.arrive_and_go_on(key, content, None)
+        self.core.objects.away = False
 
-    @rule()
-    def records_are_lost(self) -> None:
+    @rule(key=KEYS, content=CONTENTS)
+    def lose_records_and_arrive_before_the_rebuild(self, key: str, content: str) -> None:
         self.core.lose_records()
+        self.arrive_and_go_on(key, content, None)
+        self.core.reconciler.round()
 
-    @rule(what=st.sampled_from(["round", "sweep", "audit"]))
+    @rule(what=st.sampled_from(["sweep", "audit"]))
     def upkeep(self, what: str) -> None:
-        with suppress(Transient):
-            getattr(self.core.reconciler, what)()
+        getattr(self.core.reconciler, what)()
 
     @rule()
     def work(self) -> None:
-        with suppress(Transient):
-            self.core.work()
+        self.core.work()
 
     def teardown(self) -> None:
         if not hasattr(self, "core"):
@@ -238,3 +237,20 @@ def test_random_orders_of_requests(any_core: Any) -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+@pytest.mark.parametrize("dies_at", range(10))
+@pytest.mark.parametrize("pause_s", [0.0, LOCK_S + 1])
+def test_killed_at_any_point_and_sent_again(any_core: Any, dies_at: int, pause_s: float) -> None:
+    machine = type("KilledOnce", (KeysOfClients,), {"make_core": staticmethod(any_core.make)})()
+    machine.start()
+    for fuse in (Fuse(dies_at), Fuse(None)):
+        request = machine._arrived("a", "x")
+        if request is not None:
+            machine._answer(request, fuse)
+        machine.time_passes(pause_s)
+    if not machine.told:  # the dead one held the key
+        machine.time_passes(LOCK_S + 1)
+        machine._answer(machine._arrived("a", "x"), Fuse(None))
+    assert len(machine.told) == 1
+    machine.teardown()

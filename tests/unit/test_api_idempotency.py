@@ -21,6 +21,7 @@ from api.waiting import Waiters
 from shared.clock import system_clock
 from shared.config import Settings
 from shared.jobs.idempotency import KEPT_S, LOCK_S, KeyMark, KeySlot, Reservation
+from shared.jobs.memory_store import MemoryJobStore
 from shared.jobs.record import new_record
 from shared.names import LOCAL_TENANT, QueueName, new_job_id
 from shared.schemas import JobOptions
@@ -100,6 +101,16 @@ def test_without_a_key_every_request_is_new(api: FlaskClient, live_core: Core) -
     assert not replayed(post(api, None))
     assert len(made(live_core)) == 2
     assert live_core.stored(layout.OPTIONS) == []
+
+
+def test_without_a_key_the_index_is_not_asked() -> None:
+    class HasNoIndex(MemoryJobStore):
+        idempotency: Any = None  # whatever is asked of it fails
+
+    core = Core(clock=system_clock, make_store=HasNoIndex)
+    core.reconciler.round()
+    assert not replayed(post(api_over(core), None))
+    assert post(api_over(core)).status_code == 500
 
 
 @pytest.mark.parametrize(
