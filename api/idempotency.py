@@ -1,11 +1,12 @@
 """`Idempotency-Key`: the same request sent twice under one key is accepted once, and answered alike.
 
     with once(request, here, tenant) as key:
-        ...read the request; `key.keep()` now and then if that takes long...
+        ...read the request...
         made, is_replay = key.settle(fingerprint, find=..., make=...)
 
 The key is held from the first line on, so that the second of two requests at once is turned away before it stores
-anything. Whatever goes wrong before `make` returns gives the key back.
+anything. Reading or making what takes longer than a minute calls `keep` now and then. Whatever goes wrong before `make`
+returns gives the key back.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import hashlib
 import logging
 import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO, Final, Self, TypeVar
 
@@ -171,8 +172,14 @@ class HeldKey:
 
     def keep(self) -> None:
         """Hold the key longer: costs nothing but every minute. Raises as `reserve` does."""
-        if self._known is None and self._clock() - self._reserved_ms > to_ms(LOCK_S / 2):
+        if self.is_given and self._known is None and self._clock() - self._reserved_ms > to_ms(LOCK_S / 2):
             self.reserve()
+
+    def keeping(self, parts: Iterable[T]) -> Iterator[T]:
+        """Yield the parts of a request that takes long, and hold the key meanwhile. Raises as `reserve` does."""
+        for part in parts:
+            self.keep()
+            yield part
 
     def settle(
         self,

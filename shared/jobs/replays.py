@@ -23,13 +23,13 @@ def accepted_job(jobs: JobLifecycle, tenant: str, job_id: str) -> JobRecord | No
     which is done here then.
     """
     record = jobs.store.get(job_id)
-    if record is None or not record.status.is_terminal:
+    if record is None:
         stored = jobs.archive.find(tenant, job_id)
-        if record is None and stored is not None:
+        if stored is not None:
             _write_record(jobs, stored)
             record = jobs.store.get(job_id)
-        elif stored is None:
-            record = None
+    elif not (record.status.is_terminal or jobs.archive.is_uploaded(tenant, job_id)):
+        record = record if jobs.archive.find(tenant, job_id) else None
     return record if record and record.tenant == tenant and record.expires_ms > jobs.clock() else None
 
 

@@ -2,7 +2,7 @@
 
 | object | written | meaning |
 |---|---|---|
-| `options/{tenant}/{job}` | first, if there is something to keep | options and queue, in the body |
+| `options/{tenant}/{job}` | first, if there is something to keep | options, queue, idempotency key; in the body |
 | `uploads/{tenant}/{job}` | then | the photo; from here the job is accepted, whatever dies next |
 | `uploads/{tenant}/{job}.{batch}` | before the manifest, or by a form | the photo of an item; alone it means nothing |
 | `batches/{tenant}/{batch}/manifest` | last of a new batch | its items; from here the batch is accepted |

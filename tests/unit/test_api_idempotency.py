@@ -268,9 +268,8 @@ def test_a_slow_request_keeps_its_key(aging_core: Core) -> None:
     index, slot = aging_core.store.idempotency, KeySlot.of(LOCAL_TENANT, "k")
     slow = HeldKey(index, slot, aging_core.clock)
     slow.reserve()
-    for _ in range(4):
+    for _ in slow.keeping(range(4)):
         aging_core.clock.advance(LOCK_S / 2 + 1)
-        slow.keep()
     assert index.reserve(slot, "another", lock_s=LOCK_S) is Reservation.IN_FLIGHT
 
 
