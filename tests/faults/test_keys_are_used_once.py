@@ -15,6 +15,8 @@ import pytest
 import redis
 
 from shared.config import Settings
+from shared.jobs.idempotency import KeySlot
+from shared.names import LOCAL_TENANT
 from shared.storage import layout
 from shared.storage.s3 import S3ObjectStore
 from stack.stack import Stack
@@ -116,16 +118,21 @@ def test_the_api_killed_once_the_photo_is_stored(
 ) -> None:
     client = Client(http, "killed-before-its-record")
     before = set(uploads(objects))
-    held = set(records.keys("facefit:idempotency:*"))
+    name = f"facefit:idempotency:{LOCAL_TENANT}:{KeySlot.of(LOCAL_TENANT, client.reference).key_hash}"
     connection = half_sent(broken, client)
-    wait_until(lambda: set(records.keys("facefit:idempotency:*")) > held, "the key was not held")
-    broken.supervisor.kill("redis", signal.SIGSTOP)
+    wait_until(lambda: bool(records.exists(name)), "the key was not held")
+    held = records.hgetall(name)
+    broken.supervisor.kill("store", signal.SIGSTOP)
     try:
         connection.sendall(NO_PHOTO[-1000:])
+        wait_until(lambda: records.hgetall(name) != held, "the key was not held anew before anything was stored")
+        broken.supervisor.kill("redis", signal.SIGSTOP)
+        broken.supervisor.kill("store", signal.SIGCONT)
         wait_until(lambda: set(uploads(objects)) > before, "the photo was not stored")
         (stored,) = set(uploads(objects)) - before
         broken.supervisor.kill("api", signal.SIGKILL)
     finally:
+        broken.supervisor.kill("store", signal.SIGCONT)
         broken.supervisor.kill("redis", signal.SIGCONT)
         connection.close()
     again = client.send_until_accepted(refusals={409, 503})
