@@ -21,6 +21,7 @@ from shared.errors import (
     DeliveryNotFound,
     DuplicateReference,
     JobNotFound,
+    KeyTaken,
     LandmarksNotKept,
     NotFinished,
     RecordsRebuilding,
@@ -67,6 +68,12 @@ METHOD_NOT_ALLOWED: Final = ProblemKind(
 ALREADY_FINISHED: Final = ProblemKind("already_finished", HTTPStatus.CONFLICT, "It has ended already")
 NOT_FINISHED: Final = ProblemKind("not_finished", HTTPStatus.CONFLICT, "The job has not ended yet")
 UPLOAD_GONE: Final = ProblemKind("upload_gone", HTTPStatus.CONFLICT, "The photo is no longer there")
+IDEMPOTENCY_IN_FLIGHT: Final = ProblemKind(
+    "idempotency_in_flight", HTTPStatus.CONFLICT, "A request with this key is being answered"
+)
+IDEMPOTENCY_KEY_REUSED: Final = ProblemKind(
+    "idempotency_key_reused", HTTPStatus.UNPROCESSABLE_ENTITY, "The key was used for another request"
+)
 LANDMARKS_NOT_KEPT: Final = ProblemKind("landmarks_not_kept", HTTPStatus.CONFLICT, "The landmarks were not kept")
 PAYLOAD_TOO_LARGE: Final = ProblemKind(
     "payload_too_large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The photo has too many bytes"
@@ -195,6 +202,7 @@ def register_problem_handlers(app: Flask) -> None:
         (AlreadyFinished, ALREADY_FINISHED, "The job has ended; this can only be done before."),
         (NotFinished, NOT_FINISHED, "The job has not ended; wait for it, or cancel it."),
         (UploadGone, UPLOAD_GONE, "The photo of this job is no longer stored; send it again as a new job."),
+        (KeyTaken, IDEMPOTENCY_IN_FLIGHT, "Another request with this key was quicker; ask again in a moment."),
         (LandmarksNotKept, LANDMARKS_NOT_KEPT, "The job was made with landmarks=false; send the photo again without."),
     ):
         app.register_error_handler(error, _always(ProblemError(kind, detail)))

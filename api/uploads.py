@@ -159,3 +159,9 @@ def _checked(body: IO[bytes], settings: Settings) -> Upload:
 def _too_large(settings: Settings) -> ProblemError:
     limit_mb = settings.max_upload_bytes / MEGABYTE
     return ProblemError(PAYLOAD_TOO_LARGE, f"A photo may have {limit_mb:g} MB; 12 megapixels are plenty to measure.")
+
+
+def drain_unread(request: Request, settings: Settings) -> None:
+    """Read on before refusing a request whose body was not looked at; raises 408 if that does not arrive."""
+    with upload_deadline(request, pause_s=settings.max_upload_pause_s, total_s=settings.max_upload_s):
+        drain(request, _DRAIN_FACTOR * settings.max_upload_bytes)

@@ -216,6 +216,10 @@ class DuplicateReference(FacefitError):
     """Raised when two items of a batch, or two files in an archive's manifest, have the same reference."""
 
 
+class KeyTaken(FacefitError):
+    """Raised when a request lost its idempotency key to another one before it was accepted."""
+
+
 class AlreadyFinished(FacefitError):
     """Raised when a job that has ended is asked to end otherwise."""
 

@@ -11,19 +11,23 @@ from flask import Response, g, request
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import Field
 
-from api import problems
+from api import idempotency, problems
 from api.context import services
+from api.idempotency import Fingerprint, HeldKey, once, replayable
 from api.image_urls import SCHEMA as IMAGE_URL_SCHEMA
 from api.image_urls import URL_FIELD
 from api.options import FORM_ENCODING, OPTION_SCHEMAS, QUERY_PARAMETERS
 from api.preferences import preferred_wait_s
 from api.presenters import conditional_job_response, job_model, job_response, job_url, model_json
 from api.problems import problem_responses, unavailable
-from api.uploads import read_submission
+from api.uploads import Submission, read_submission
 from api.webhook_targets import check_webhook_of
 from shared.errors import Transient
+from shared.fetches.tickets import PhotoUrl
 from shared.image_formats import ImageFormat
+from shared.jobs.idempotency import KeyMark
 from shared.jobs.record import JobRecord
+from shared.jobs.replays import accepted_job
 from shared.jobs.store import JobQuery
 from shared.names import BATCH_ID_PATTERN, JOB_ID_PATTERN, LOCAL_TENANT, QueueName
 from shared.schema_base import Schema
@@ -35,6 +39,7 @@ _BINARY: Final = {"type": "string", "format": "binary"}
 _SUBMIT_EXTENSIONS: Final = {
     "parameters": [
         *QUERY_PARAMETERS,
+        idempotency.PARAMETER,
         {
             "name": "Prefer",
             "in": "header",
@@ -99,13 +104,15 @@ class ListQuery(Schema):
     summary="Submit a photo",
     openapi_extensions=_SUBMIT_EXTENSIONS,
     responses={
-        "200": Job,
-        "202": Job,
+        "200": replayable("The job has ended in time", "Job"),
+        "202": replayable("Accepted", "Job"),
         **problem_responses(
             problems.WEBHOOK_TARGET_FORBIDDEN,
             problems.UPLOAD_TIMEOUT,
             problems.PAYLOAD_TOO_LARGE,
             problems.UNSUPPORTED_FORMAT,
+            problems.IDEMPOTENCY_IN_FLIGHT,
+            problems.IDEMPOTENCY_KEY_REUSED,
             problems.UNAVAILABLE,
         ),
     },
@@ -116,36 +123,61 @@ def submit_job() -> Response:
     With `Prefer: wait=N`, 200 and the result if it is there.
     """
     here = services()
-    record = accept_photo()
-    accepted = job_response(here.jobs, record, status=HTTPStatus.ACCEPTED, headers={"Location": job_url(record)})
+    with once(request, here, LOCAL_TENANT) as key:
+        record, is_replay = _accept_once(key)
+    replayed = idempotency.REPLAYED if is_replay else {}
+    headers = {"Location": job_url(record), **replayed}
+    accepted = job_response(here.jobs, record, status=HTTPStatus.ACCEPTED, headers=headers)
     wait_s = preferred_wait_s(request.headers.getlist("Prefer"), here.settings.max_wait_s)
     if wait_s is None:
         return accepted
     with suppress(Transient):  # accepted it is, whatever is away by now
         record = wait_for(record, wait_s)
-        headers = {"Preference-Applied": f"wait={wait_s:g}", "Content-Location": job_url(record)}
+        headers = {"Preference-Applied": f"wait={wait_s:g}", "Content-Location": job_url(record), **replayed}
         if record.status.is_terminal:
             return job_response(here.jobs, record, headers=headers)
     return accepted
 
 
-def accept_photo(*, takes_options: bool = True) -> JobRecord:
-    """Read the photo of this request and make a job of it.
+def _accept_once(key: HeldKey) -> tuple[JobRecord, bool]:
+    """Make a job of this request, or find the one that the same request made before; tell whether it was found."""
+    here = services()
+    with read_submission(request, here.settings) as submission:
+        return key.settle(
+            lambda: fingerprint_of(submission),
+            find=lambda job_id: accepted_job(here.jobs, LOCAL_TENANT, job_id),
+            make=lambda mark: accept(submission, mark),
+        )
+
+
+def fingerprint_of(submission: Submission) -> str:
+    """Return what tells this request from another: options at their defaults count as not given."""
+    options = submission.options.model_dump_json(exclude_defaults=True).encode()
+    fingerprint, photo = Fingerprint("POST /v1/jobs").add(options), submission.photo
+    if isinstance(photo, PhotoUrl):
+        return fingerprint.add(b"url").add(photo.url.encode()).text()
+    return fingerprint.add_file(photo.body).text()
+
+
+def accept(submission: Submission, mark: KeyMark | None = None) -> JobRecord:
+    """Make a job of a photo.
 
     Raises
     ------
+    TargetForbidden
+        If its options name a target that may not be called.
     ProblemError
-        503 if it was not accepted; otherwise as `read_submission`.
+        503 if it was not accepted.
+    KeyTaken
+        If the request lost its idempotency key meanwhile.
     """
-    here = services()
-    with read_submission(request, here.settings, takes_options=takes_options) as submission:
-        options = check_webhook_of(submission.options)
-        try:
-            return here.jobs.accept(LOCAL_TENANT, submission.photo, options, QueueName.INTERACTIVE)
-        except Transient as error:
-            logger.warning("request %s: no photo is accepted: %s", g.get("request_id"), error)
-            detail = "A part of the service does not answer now. Nothing was accepted; send the same again in a moment."
-            raise unavailable(detail) from error
+    options = check_webhook_of(submission.options)
+    try:
+        return services().jobs.accept(LOCAL_TENANT, submission.photo, options, QueueName.INTERACTIVE, mark)
+    except Transient as error:
+        logger.warning("request %s: no photo is accepted: %s", g.get("request_id"), error)
+        detail = "A part of the service does not answer now. Nothing was accepted; send the same again in a moment."
+        raise unavailable(detail) from error
 
 
 def wait_for(record: JobRecord, timeout_s: float) -> JobRecord:

@@ -7,14 +7,15 @@ from http import HTTPStatus
 from typing import Final
 
 import orjson
-from flask import Response
+from flask import Response, request
 from flask_openapi3 import APIBlueprint, Tag
 
 from api import problems
 from api.context import services
 from api.presenters import face_coordinates, job_response, job_url, model_json
 from api.problems import PHOTO_REJECTED, ProblemError, ProblemKind, problem_responses
-from api.routes.jobs import accept_photo, wait_for
+from api.routes.jobs import accept, wait_for
+from api.uploads import read_submission
 from shared.errors import REJECTIONS, Transient
 from shared.jobs.record import JobRecord
 from shared.schemas import FaceCoordinates, Job, JobStatus
@@ -60,7 +61,8 @@ _REJECTIONS: Final = tuple(
 def measure_at_once() -> Response:
     """Queue the photo like any other and wait; 202 and where to look if that takes longer than 30 s."""
     here = services()
-    record = accept_photo(takes_options=False)
+    with read_submission(request, here.settings, takes_options=False) as submission:
+        record = accept(submission)
     accepted = job_response(here.jobs, record, status=HTTPStatus.ACCEPTED, headers={"Location": job_url(record)})
     with suppress(Transient):  # accepted it is, whatever is away by now
         record = wait_for(record, here.settings.max_wait_s)

@@ -8,13 +8,14 @@ import logging
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
 from shared.errors import ObjectMissing, StorageUnavailable, UnreadableObject
 from shared.fetches.archive import TicketArchive
 from shared.jobs.batch_archive import BatchArchive
+from shared.jobs.idempotency import KeyMark
 from shared.jobs.record import JobRecord, decode_record, encode_record, new_record
 from shared.names import QueueName
 from shared.schemas import JobOptions
@@ -83,12 +84,22 @@ class JobArchive:
         self.tickets = TicketArchive(objects)
         self._retention_s = retention_s
 
-    def keep_options(self, record: JobRecord) -> None:
-        """Write down what was asked for, when it is not what is done anyway."""
-        if record.options != JobOptions() or record.queue is not QueueName.INTERACTIVE:
-            options = record.options.model_dump(exclude_defaults=True)
-            body = orjson.dumps({"queue": record.queue, "options": options})
-            self.objects.put(layout.options_key(record.tenant, record.id), body, content_type="application/json")
+    def keep_options(self, record: JobRecord, mark: KeyMark | None = None) -> None:
+        """Write down what was asked for, when it is not what is done anyway, and under which idempotency key."""
+        if mark is None and record.options == JobOptions() and record.queue is QueueName.INTERACTIVE:
+            return
+        kept: dict[str, Any] = {
+            "queue": record.queue,
+            "options": record.options.model_dump(exclude_defaults=True),
+        }
+        if mark is not None:
+            kept["idempotency"] = mark.as_kept()
+        key = layout.options_key(record.tenant, record.id)
+        self.objects.put(key, orjson.dumps(kept), content_type="application/json")
+
+    def kept_mark(self, tenant: str, job_id: str) -> KeyMark | None:
+        """Return the idempotency key that a job was made under, or None if there was none."""
+        return self._kept(tenant, job_id)[2]
 
     def write_outcome(self, ended: JobRecord, result_json: bytes) -> JobRecord:
         """Write how a run ended unless that is written already; return what stands.
@@ -250,7 +261,7 @@ class JobArchive:
         if traces.last_outcome:
             record = self.outcome(tenant, job_id, traces.last_outcome)
         elif traces.uploaded and traces.batch_id is None:
-            options, queue = self._options(tenant, job_id)
+            options, queue, _ = self._kept(tenant, job_id)
             record = new_record(job_id, tenant, options, retention_s=self._retention_s, queue=queue)
         elif traces.ticketed:
             record = self._awaiting(tenant, job_id)
@@ -266,7 +277,7 @@ class JobArchive:
             fetch = self.tickets.fetch_from(tenant, job_id)
         except ObjectMissing:
             return None
-        options, queue = self._options(tenant, job_id)
+        options, queue, _ = self._kept(tenant, job_id)
         return new_record(job_id, tenant, options, retention_s=self._retention_s, queue=queue).awaiting(fetch)
 
     def find(self, tenant: str, job_id: str) -> JobRecord | None:
@@ -279,13 +290,14 @@ class JobArchive:
                 return None
         return record
 
-    def _options(self, tenant: str, job_id: str) -> tuple[JobOptions, QueueName]:
+    def _kept(self, tenant: str, job_id: str) -> tuple[JobOptions, QueueName, KeyMark | None]:
         key = layout.options_key(tenant, job_id)
         try:
             kept = orjson.loads(self.objects.get(key))
-            return JobOptions.model_validate(kept["options"]), QueueName(kept["queue"])
+            mark = KeyMark.from_kept(tenant, kept["idempotency"]) if "idempotency" in kept else None
+            return JobOptions.model_validate(kept["options"]), QueueName(kept["queue"]), mark
         except ObjectMissing:
-            return JobOptions(), QueueName.INTERACTIVE
+            return JobOptions(), QueueName.INTERACTIVE, None
         except (ValueError, KeyError, TypeError) as error:
             raise UnreadableObject(key) from error
 

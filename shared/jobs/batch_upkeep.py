@@ -18,6 +18,7 @@ from shared.jobs.batch_record import BatchRecord, BatchSource
 from shared.jobs.batch_writer import in_parts
 from shared.jobs.batches import AT_ONCE, BatchLifecycle
 from shared.jobs.manifest import BatchHead, item_record
+from shared.jobs.replays import restore_key_of_batch
 from shared.names import QueueName
 from shared.storage import layout
 
@@ -99,6 +100,7 @@ class BatchUpkeep:
         if head.expires_ms <= self._jobs.clock():
             self._archive.purge(tenant, batch_id)  # its records were lost before that
             return None, 0
+        restore_key_of_batch(self._jobs, head)
         marks = self._archive.marks(tenant, batch_id)
         record = head.record(started_ms=marks.started_ms, cancelled_ms=marks.cancelled_ms)
         return head, int(self._store.create(record))

@@ -9,9 +9,10 @@ from itertools import islice
 from types import TracebackType
 from typing import Final, Self
 
-from shared.errors import BatchTooLarge, DuplicateReference, StorageUnavailable, Transient
+from shared.errors import BatchTooLarge, DuplicateReference, KeyTaken, StorageUnavailable, Transient
 from shared.jobs.batch_archive import made_ms
 from shared.jobs.batch_record import MAKING_LIMIT_S, BatchRecord
+from shared.jobs.idempotency import KeyMark, confirm_key
 from shared.jobs.lifecycle import JobLifecycle, Upload
 from shared.jobs.manifest import BatchHead, Item, ManifestFile, item_record
 from shared.jobs.record import JobRecord
@@ -124,21 +125,34 @@ class BatchWriter:
         for index, item in enumerate(self._manifest.items()):
             yield item_record(head, item, index), item
 
-    def commit(self) -> BatchRecord:
+    def commit(self, mark: KeyMark | None = None) -> BatchRecord:
         """Write the manifest: when this returns, the batch survives whatever dies next.
 
         Records that cannot be written now are written by the upkeep.
 
+        Parameters
+        ----------
+        mark : KeyMark or None
+            The idempotency key that the caller holds for the batch.
+
         Raises
         ------
-        StorageUnavailable
+        StorageUnavailable, KeyTaken
             If the batch was not accepted.
         """
+        if mark is not None:
+            self._manifest.head = self._manifest.head.marked(mark)
         head = self._manifest.head
         self._jobs.archive.batches.keep(head, self._manifest.finished())
         self._is_over = True
         try:
+            if mark is not None:
+                # Before the records: a manifest without them is found by the sweep, which then notes the key too.
+                confirm_key(self._jobs.store.idempotency, mark, head.record())
             self._write_records(head)
+        except KeyTaken:
+            self._is_over = False
+            raise
         except Transient as error:
             logger.warning("the records of %s are put off: %s", head.batch_id, error)
         return head.record()

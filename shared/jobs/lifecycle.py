@@ -19,6 +19,7 @@ from shared.errors import (
     AlreadyFinished,
     FetchFailed,
     JobNotFound,
+    KeyTaken,
     NotFinished,
     ObjectMissing,
     QueueUnavailable,
@@ -32,6 +33,7 @@ from shared.fetches.tickets import FetchFrom, PhotoUrl
 from shared.jobs.announcements import Announcer, Silence
 from shared.jobs.archive import JobArchive
 from shared.jobs.debts import Debts
+from shared.jobs.idempotency import KeyMark, confirm_key
 from shared.jobs.record import JobRecord, new_record
 from shared.jobs.store import Claim, ClaimRefusal, JobQuery, JobStore, Settlement
 from shared.names import QueueName, is_job_id, new_job_id
@@ -85,25 +87,40 @@ class JobLifecycle:
 
     # Accepting
 
-    def accept(self, tenant: str, photo: Upload | PhotoUrl, options: JobOptions, queue: QueueName) -> JobRecord:
+    def accept(
+        self,
+        tenant: str,
+        photo: Upload | PhotoUrl,
+        options: JobOptions,
+        queue: QueueName,
+        mark: KeyMark | None = None,
+    ) -> JobRecord:
         """Take a photo, or the URL it is to be fetched from. When this returns, the job survives whatever dies next.
+
+        Parameters
+        ----------
+        mark : KeyMark or None
+            The idempotency key that the caller holds for it.
 
         Raises
         ------
-        StorageUnavailable, RecordsUnavailable
+        StorageUnavailable, RecordsUnavailable, KeyTaken
             If the photo was not accepted; nothing of it is left behind that would be measured.
         """
         record = new_record(new_job_id(), tenant, options, retention_s=self.settings.retention_s, queue=queue)
         if isinstance(photo, PhotoUrl):
             record = record.awaiting(FetchFrom(receiver_of(photo.url)))
         try:
-            self.archive.keep_options(record)
+            self.archive.keep_options(record, mark)
             if isinstance(photo, PhotoUrl):
                 self.archive.tickets.keep(tenant, record.id, photo)
             else:
                 self.objects.put(layout.upload_key(tenant, record.id), photo.body, content_type=photo.content_type)
+            if mark is not None:
+                # Before the record: a photo without one is found by the sweep, which then notes the key too.
+                confirm_key(self.store.idempotency, mark, record)
             self.store.create(record)
-        except Transient:
+        except (Transient, KeyTaken):
             self._take_back(record)
             raise
         self.ring(record)

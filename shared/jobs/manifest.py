@@ -18,6 +18,7 @@ import orjson
 from shared.clock import to_ms
 from shared.fetches.tickets import FetchFrom
 from shared.jobs.batch_record import BatchRecord, BatchSource
+from shared.jobs.idempotency import KeyMark
 from shared.jobs.record import JobRecord
 from shared.names import QueueName, job_id_time
 from shared.schemas import JobError, JobOptions, JobStatus, WebhookEvent
@@ -29,6 +30,7 @@ HEAD_BYTES: Final = 16_384
 _IN_MEMORY_BYTES: Final = 1_000_000
 """How long a manifest in the making may be before it goes to disk; one of 10,000 uploads takes about 1.4 MB."""
 _LINE_LIMIT_BYTES: Final = 65_536
+_KEY: Final = "idempotency"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,16 @@ class BatchHead:
     deadline_ms: int | None = None
     total: int = 0
     extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def mark(self) -> KeyMark | None:
+        """The idempotency key that the batch was made under, if any."""
+        kept = self.extra.get(_KEY)
+        return KeyMark.from_kept(self.tenant, kept) if kept else None
+
+    def marked(self, mark: KeyMark) -> BatchHead:
+        """Return what the manifest says of a batch that was made under an idempotency key."""
+        return replace(self, extra={**self.extra, _KEY: mark.as_kept()})
 
     def record(self, *, started_ms: int | None = None, cancelled_ms: int | None = None) -> BatchRecord:
         """Return the record of this batch, without any item counted."""

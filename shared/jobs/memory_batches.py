@@ -161,6 +161,7 @@ class MemoryBatchStore:
         records = self._state.records
         for kept in (records.batches, records.gone, records.last_finished_ms, records.look_ms):
             kept.pop(batch_id, None)
+        self._state.forget_key(batch_id)
         self._state.wake(batch_id)
 
     @atomic

@@ -14,6 +14,7 @@ from shared.clock import Clock, to_ms
 from shared.errors import RecordsUnavailable
 from shared.jobs.announcements import Announcement
 from shared.jobs.batch_record import BatchRecord
+from shared.jobs.idempotency import KeySlot, KnownRequest
 from shared.jobs.record import JobRecord
 from shared.jobs.store import Cleanup
 from shared.jobs.turns import Turns
@@ -49,6 +50,15 @@ class Entry:
     pending: Pending | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class KeyEntry:
+    """Who holds an idempotency key, or what it was used for."""
+
+    token: str
+    until_ms: int
+    known: KnownRequest | None = None
+
+
 @dataclass(slots=True)
 class Records:
     """All that is lost when records are lost."""
@@ -65,6 +75,7 @@ class Records:
     beats: dict[tuple[QueueName, str, int], int] = field(default_factory=dict)
     fetch_turn: int = 0
     fetch_turns: defaultdict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
+    keys: dict[KeySlot, KeyEntry] = field(default_factory=dict)
     rebuilding: set[str] = field(default_factory=set)
     rebuilt: bool = False
 
@@ -170,6 +181,12 @@ class MemoryState:
             self._count(record.batch_id, record.status, -1)
             self.records.gone[record.batch_id].add(job_id)
             self.complete_if_over(record.batch_id)
+
+    def forget_key(self, object_id: str) -> None:
+        """Forget the idempotency key that a job or batch was made under."""
+        for slot, entry in list(self.records.keys.items()):
+            if entry.known and entry.known.object_id == object_id:
+                del self.records.keys[slot]
 
     def _count(self, batch_id: str, status: JobStatus, by: int) -> None:
         batch = self.records.batches[batch_id]

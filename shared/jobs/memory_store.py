@@ -11,6 +11,7 @@ from shared.clock import Clock, system_clock
 from shared.fetches.memory_store import MemoryFetchStore
 from shared.jobs.announcements import Announcement
 from shared.jobs.memory_batches import MemoryBatchStore
+from shared.jobs.memory_idempotency import MemoryIdempotencyIndex
 from shared.jobs.memory_state import Entry, MemoryState, Records, atomic
 from shared.jobs.record import JobRecord
 from shared.jobs.store import Claim, ClaimRefusal, Cleanup, CleanupKind, JobQuery, Settlement
@@ -52,6 +53,7 @@ class MemoryJobStore:
         self._state = MemoryState(clock, grace_s=grace_s)
         self._batches = MemoryBatchStore(self._state)
         self._fetches = MemoryFetchStore(self._state)
+        self._idempotency = MemoryIdempotencyIndex(self._state)
 
     @property
     def batches(self) -> MemoryBatchStore:
@@ -62,6 +64,11 @@ class MemoryJobStore:
     def fetches(self) -> MemoryFetchStore:
         """The photos that are to be fetched."""
         return self._fetches
+
+    @property
+    def idempotency(self) -> MemoryIdempotencyIndex:
+        """The index of idempotency keys."""
+        return self._idempotency
 
     @property
     def away(self) -> bool:
@@ -176,6 +183,7 @@ class MemoryJobStore:
         debt = Cleanup(CleanupKind.EVERYTHING, tenant, job_id, entry.record.batch_id if entry else batch_id)
         self._state.records.cleanups[debt] = self._state.clock()
         self._state.forget(job_id)
+        self._state.forget_key(job_id)
         self._state.wake(job_id)
 
     @atomic

@@ -18,6 +18,7 @@ from shared.jobs.archive import Traces
 from shared.jobs.batch_upkeep import BatchUpkeep
 from shared.jobs.batches import BatchLifecycle
 from shared.jobs.lifecycle import JobLifecycle
+from shared.jobs.replays import restore_key_of_job
 from shared.jobs.store import Cleanup, CleanupKind
 from shared.names import QueueName, job_id_time
 from shared.schemas import JobStatus
@@ -136,6 +137,7 @@ class Reconciler:
         """Set one job right; return what was wrong with it."""
         if traces.deleted:
             return self._mend_deleted(traces)
+        restore_key_of_job(self._jobs, traces)
         record = self._store.get(traces.job_id)
         if record is None:
             return self._restore(traces)

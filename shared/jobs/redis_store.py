@@ -12,6 +12,7 @@ from shared.fetches.redis_store import RedisFetchStore
 from shared.jobs.announcements import Announcement
 from shared.jobs.redis_batches import RedisBatchStore
 from shared.jobs.redis_fields import error_json, job_of, reference_hash
+from shared.jobs.redis_idempotency import RedisIdempotencyIndex
 from shared.jobs.redis_link import PREFIX, RedisFinishedFeed, RedisLink, decoded
 from shared.jobs.store import Claim, ClaimRefusal, Cleanup, CleanupKind, JobQuery, Settlement
 from shared.names import QueueName
@@ -62,6 +63,7 @@ class RedisJobStore:
         self._link = RedisLink(settings)
         self._fetches = RedisFetchStore(self._link, self._now)
         self._batches = RedisBatchStore(self._link, self._now, grace_s=settings.doorbell_grace_s)
+        self._idempotency = RedisIdempotencyIndex(self._link, self._now)
 
     @property
     def batches(self) -> RedisBatchStore:
@@ -72,6 +74,11 @@ class RedisJobStore:
     def fetches(self) -> RedisFetchStore:
         """The photos that are to be fetched."""
         return self._fetches
+
+    @property
+    def idempotency(self) -> RedisIdempotencyIndex:
+        """The index of idempotency keys."""
+        return self._idempotency
 
     def _now(self) -> int:
         return self._clock()

@@ -16,6 +16,7 @@ from shared.fetches.store import FetchStore
 from shared.jobs.announcements import Announcement
 from shared.jobs.batch_record import MAKING_LIMIT_S
 from shared.jobs.batch_store import BatchStore
+from shared.jobs.idempotency import IdempotencyIndex
 from shared.jobs.record import JobRecord
 from shared.names import QueueName, batch_id_time, first_job_id_at
 from shared.schemas import JobStatus
@@ -125,6 +126,11 @@ class JobStore(Protocol):
     @property
     def fetches(self) -> FetchStore:
         """The photos that are to be fetched."""
+        ...
+
+    @property
+    def idempotency(self) -> IdempotencyIndex:
+        """The index of idempotency keys; lost with the records, and complete when they are."""
         ...
 
     # The life of one job

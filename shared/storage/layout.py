@@ -2,7 +2,7 @@
 
 | object | written | meaning |
 |---|---|---|
-| `options/{tenant}/{job}` | first, if there is something to keep | options and queue, in the body |
+| `options/{tenant}/{job}` | first, if there is something to keep | options, queue, idempotency key; in the body |
 | `uploads/{tenant}/{job}` | then | the photo; from here the job is accepted, whatever dies next |
 | `tickets/{tenant}/{job}` | then, for a photo at a URL | the URL; the commit until the photo is here, then deleted |
 | `uploads/{tenant}/{job}.{batch}` | before the manifest, or later | the photo of an item; it means nothing alone |

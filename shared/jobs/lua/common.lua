@@ -15,6 +15,8 @@
 --   batch_gone:<id>             its items that were deleted one by one
 --   batches:<tenant>            ids of batches in order of time, for lists
 --   open_batches                ids of batches that are not complete, by when to look at them again
+--   idempotency:<tenant>:<hash> who holds a key, or what it was used for
+--   idempotency_of:<id>         the key that a job or batch was made under
 -- Of photos at URLs; a lane is "<tenant>|<host:port>":
 --   fetch:queue:<lane>          ids that are due, now or later, by when
 --   fetch:lanes                 lanes, by when their first photo is due
@@ -163,6 +165,35 @@ local function complete_if_over(id, now)
   wake(id)
   if batch[7] == '1' then announce(id, batch[8], now) end
   return batch[7] == '1'
+end
+
+-- Idempotency keys
+
+local function idempotency_key(name) return P .. 'idempotency:' .. name end
+
+-- Redis forgets keys by its own clock; whether one still counts is told by the callers'.
+local function held_key(name, now)
+  local held = redis.call('HMGET', idempotency_key(name), 'token', 'until_ms', 'id', 'fingerprint')
+  if not held[1] or tonumber(held[2]) <= tonumber(now) then return nil end
+  return { token = held[1], id = held[3], fingerprint = held[4] }
+end
+
+local function forget_key(id)
+  local name = redis.call('GET', P .. 'idempotency_of:' .. id)
+  if not name then return end
+  redis.call('DEL', P .. 'idempotency_of:' .. id)
+  if redis.call('HGET', idempotency_key(name), 'id') == id then redis.call('DEL', idempotency_key(name)) end
+end
+
+local function note_key(name, now, token, until_ms, id, fingerprint)
+  local key, left_ms = idempotency_key(name), until_ms - now
+  local before = redis.call('HGET', key, 'id')
+  if before then forget_key(before) end
+  redis.call('DEL', key)
+  if left_ms <= 0 then return end
+  redis.call('HSET', key, 'token', token, 'until_ms', until_ms, 'id', id, 'fingerprint', fingerprint)
+  redis.call('PEXPIRE', key, left_ms)
+  redis.call('SET', P .. 'idempotency_of:' .. id, name, 'PX', left_ms)
 end
 
 -- The one place where a record changes its status.

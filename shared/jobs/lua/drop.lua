@@ -3,6 +3,7 @@
 local id, now, tenant, batch = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local job = load(id)
 if job then forget(id, job, now) end
+forget_key(id)
 redis.call('ZADD', P .. 'cleanups', now, table.concat({ 'everything', tenant, id, job and job.batch or batch }, '|'))
 wake(id)
 return 1
