@@ -58,6 +58,8 @@ JITTER, BY_TURN = 0.007, 0.07
 """Weights of the least squares: what remains is about √(0.7² + (7 sin Y)² + (7 sin P)²) % (2.5 % at 20° of yaw, 4.8 at
 40), whatever the form."""
 ALLOWED: Final = 0.03
+FEWEST_PEOPLE: Final = 3
+"""Two to fit to, whose difference is the standard error, and one to judge."""
 SHOWN: Final[dict[str, Callable[[Values, Values], NDArray[np.bool_]]]] = {
     "yaw 20": lambda yaw, pitch: (np.abs(yaw) == 20) & (pitch == 0),
     "yaw 40": lambda yaw, pitch: (np.abs(yaw) == 40) & (pitch == 0),
@@ -236,6 +238,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="a folder with faces/london")
     parser.add_argument("--people", type=int, default=16, help="how many of the fit half to render (two minutes each)")
     arguments = parser.parse_args()
+    if arguments.people < FEWEST_PEOPLE:
+        parser.error(f"with fewer than {FEWEST_PEOPLE} people there is nobody to judge by")
     with FaceFinder() as finder:
         pairs = list(pairs_of(arguments.data, arguments.people, finder))
     print(f"{len({pair.person for pair in pairs})} people, {len(pairs)} pairs of views\n")

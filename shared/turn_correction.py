@@ -73,12 +73,6 @@ class TurnCorrection:
         across, up = _sines(yaw_deg, pitch_deg)
         return hypot(self.yaw_sd * across, self.pitch_sd * up)
 
-    def __str__(self) -> str:
-        return (
-            f"1 {self.yaw:+.3f} sin²Y {self.pitch:+.3f} sin P {self.yaw_and_pitch:+.3f} sin²Y sin P;"
-            f" over people ± √(({self.yaw_sd:.3f} sin Y)² + ({self.pitch_sd:.3f} sin P)²)"
-        )
-
 
 def _sines(yaw_deg: float, pitch_deg: float) -> tuple[float, float]:
     return sin(_within(yaw_deg, MAX_YAW_DEG)), sin(_within(pitch_deg, MAX_PITCH_DEG))

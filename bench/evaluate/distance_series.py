@@ -85,7 +85,7 @@ def evaluate_series(name: str, series: Series) -> Section:
 
 
 def _divisor(definition: MeasurementDefinition, face: dict[str, Any] | None) -> float:
-    """What both are divided by: all but the perspective step is the same."""
+    """Tell what both are divided by: they differ by the perspective step alone."""
     pose = face["pose"] if face else {"yaw_deg": 0.0, "pitch_deg": 0.0}
     return definition.bias * definition.turn_factor(pose["yaw_deg"], pose["pitch_deg"])
 

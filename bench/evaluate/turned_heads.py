@@ -146,8 +146,8 @@ def _deviations(caption: str, found: Deviations, value: Callable[[Deviation], fl
 
 def _against_sds(found: Deviations) -> Table:
     rows = []
-    for name, of_turn in found.items():
-        everything = _all(of_turn)
+    for name in POSES_DEG:  # from near to far it is the perspective that differs, which is no part of this SD
+        everything = _all(found[name])
         spoken_for = [one for one in everything if one.is_ok]
         cells = [_covered(everything, multiple) for multiple in SD_MULTIPLES] + [_covered(spoken_for, 2)]
         good = share_of([abs(one.after) <= STATED_PERCENT for one in spoken_for])

@@ -91,16 +91,10 @@ def test_every_width_has_one_and_monocular_pds_have_none() -> None:
 
 @every_corrected
 @given(yaws, pitches)
-def test_none_of_the_registry_changes_a_width_by_more_than_an_eighth(
+def test_none_of_the_registry_changes_a_width_by_more_than_a_seventh(
     definition: MeasurementDefinition, yaw_deg: float, pitch_deg: float
 ) -> None:
-    assert 7 / 8 < definition.turn_factor(yaw_deg, pitch_deg) < 9 / 8
-
-
-def test_it_reads_as_a_sentence() -> None:
-    assert str(A_TURN) == (
-        "1 -0.100 sin²Y +0.200 sin P +0.400 sin²Y sin P; over people ± √((0.040 sin Y)² + (0.030 sin P)²)"
-    )
+    assert 6 / 7 < definition.turn_factor(yaw_deg, pitch_deg) < 8 / 7
 
 
 # Applied
