@@ -57,7 +57,8 @@ def mesh_of_face(result: dict[str, Any], number: int) -> FaceMesh:
     Returns
     -------
     FaceMesh
-        Each point back-projected to its own depth, as for the measurements; without the correction of their bias.
+        Each point back-projected to its own depth, as for the measurements; without their corrections for bias and for
+        the turn of the head, which are each width's own.
     """
     face, image = result["faces"][number], result["image"]
     scale = face["scale"]

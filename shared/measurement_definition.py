@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from shared.turn_correction import TurnCorrection
+
 
 @dataclass(frozen=True, slots=True)
 class KnownError:
@@ -92,6 +94,8 @@ class MeasurementDefinition:
         Of the mesh alone.
     needs : tuple of Region
         What must be seen for it to hold.
+    turn : TurnCorrection, optional
+        How the mesh misreads it on a turned head. None where that was not looked at.
     """
 
     key: str
@@ -103,6 +107,7 @@ class MeasurementDefinition:
     known_error: KnownError | None
     repeatability: Repeatability
     needs: tuple[Region, ...]
+    turn: TurnCorrection | None = None
 
     @property
     def formula(self) -> str:
@@ -111,7 +116,7 @@ class MeasurementDefinition:
 
     @property
     def bias(self) -> float:
-        """What `mm` is divided by: 1 where the mesh was not compared with the same thing."""
+        """What `mm` is divided by, beside `turn_factor`: 1 where the mesh was not compared with the same thing."""
         return (self.known_error and self.known_error.ratio_mean) or 1.0
 
     @property
@@ -119,12 +124,16 @@ class MeasurementDefinition:
         """The part of `mm_sd` that comes from the points, as a fraction of the measurement."""
         return self.known_error.ratio_sd / self.bias if self.known_error else self.repeatability.high
 
+    def turn_factor(self, yaw_deg: float, pitch_deg: float) -> float:
+        """Tell what else `mm` is divided by when the head is turned away from the camera [degrees]; straight, 1."""
+        return self.turn.factor(yaw_deg, pitch_deg) if self.turn else 1.0
+
 
 _FORMULAS: Final = {
     Kind.WIDTH: "px = √((x_a - x_b)² + (y_a - y_b)²) in the upright image plane, never corrected;"
-    " mm = ‖X_a - X_b‖ ÷ bias, each X back-projected to its own depth with the 0.55 of the perspective that the mesh"
-    " shows",
-    Kind.FAR_GAZE: "mm = P · Z ÷ (Z - 10.5 mm) ÷ bias, P the distance between the pupils as photographed, Z the"
+    " mm = ‖X_a - X_b‖ ÷ bias ÷ turn, each X back-projected to its own depth with the 0.55 of the perspective that the"
+    " mesh shows",
+    Kind.FAR_GAZE: "mm = P · Z ÷ (Z - 10.5 mm) ÷ bias ÷ turn, P the distance between the pupils as photographed, Z the"
     " distance to the camera; the gaze is taken to be at the camera",
     Kind.TO_MIDLINE: "mm = distance in space from the pupil to the middle plane of the face, which holds the bridge"
     " (points 168 and 6)",

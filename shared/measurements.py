@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Final
 
 from shared.measurement_definition import Kind, KnownError, MeasurementDefinition, Region, Repeatability
+from shared.turn_correction import TurnCorrection
 
-DEFINITIONS_VERSION: Final = "2026-11"
+DEFINITIONS_VERSION: Final = "2026-11.2"
 """Changes with every change to an entry; each result names the version it was measured by."""
 
 _MESH = "Points of the MediaPipe face mesh (attention model, 478 points)"
@@ -23,6 +24,8 @@ _STEADY = Repeatability(low=0.0035, high=0.005)
 """Biocular, face, forehead and jaw widths."""
 _LESS_STEADY = Repeatability(low=0.008, high=0.010)
 """Chin, nose, mouth and canthi."""
+_PUPILS_TURN: Final = TurnCorrection(pitch=0.020, yaw_and_pitch=0.096, yaw_sd=0.044)
+# Every `turn` is what `python -m bench.turn_correction` set on renders of 16 people's heads; see docs/adr/0010.
 
 DEFINITIONS: Final = (
     MeasurementDefinition(
@@ -36,6 +39,7 @@ DEFINITIONS: Final = (
         known_error=KnownError(ratio_mean=0.984, ratio_sd=0.041),
         repeatability=_STEADY,
         needs=(Region.FOREHEAD,),
+        turn=TurnCorrection(yaw=0.057, pitch=-0.035, yaw_sd=0.041, pitch_sd=0.035),
     ),
     MeasurementDefinition(
         key="eye_gap",
@@ -47,6 +51,7 @@ DEFINITIONS: Final = (
         known_error=KnownError(ratio_mean=0.975, ratio_sd=0.037),
         repeatability=_LESS_STEADY,
         needs=(Region.EYES,),
+        turn=TurnCorrection(yaw=0.216, pitch=0.024, yaw_and_pitch=0.272, yaw_sd=0.082, pitch_sd=0.062),
     ),
     MeasurementDefinition(
         key="chin_width",
@@ -59,6 +64,7 @@ DEFINITIONS: Final = (
         known_error=KnownError(ratio_mean=1.055, ratio_sd=0.1),
         repeatability=_LESS_STEADY,
         needs=(Region.CHIN,),
+        turn=TurnCorrection(pitch=0.221, yaw_and_pitch=-0.286, yaw_sd=0.045, pitch_sd=0.075),
     ),
     MeasurementDefinition(
         key="interpupillary_distance",
@@ -71,6 +77,7 @@ DEFINITIONS: Final = (
         known_error=KnownError(ratio_mean=1.003, ratio_sd=0.008),
         repeatability=_STEADY,
         needs=(Region.EYES,),
+        turn=_PUPILS_TURN,
     ),
     MeasurementDefinition(
         key="distance_pd",
@@ -82,6 +89,7 @@ DEFINITIONS: Final = (
         known_error=KnownError(ratio_mean=1.003, ratio_sd=0.008),
         repeatability=_STEADY,
         needs=(Region.EYES,),
+        turn=_PUPILS_TURN,
     ),
     MeasurementDefinition(
         key="monocular_pd_right",
@@ -117,6 +125,7 @@ DEFINITIONS: Final = (
         known_error=KnownError(ratio_mean=1.009, ratio_sd=0.026),
         repeatability=_STEADY,
         needs=(Region.EYES,),
+        turn=TurnCorrection(yaw_and_pitch=0.225, yaw_sd=0.048, pitch_sd=0.017),
     ),
     MeasurementDefinition(
         key="face_width",
@@ -129,6 +138,7 @@ DEFINITIONS: Final = (
         known_error=KnownError(ratio_mean=0.997, ratio_sd=0.018),
         repeatability=_STEADY,
         needs=(Region.SIDES,),
+        turn=TurnCorrection(yaw=-0.042, pitch=0.044, yaw_sd=0.032, pitch_sd=0.033),
     ),
     MeasurementDefinition(
         key="temple_width",
@@ -143,6 +153,7 @@ DEFINITIONS: Final = (
             Region.FOREHEAD,
             Region.SIDES,
         ),
+        turn=TurnCorrection(yaw=0.078, yaw_and_pitch=-0.069, yaw_sd=0.040, pitch_sd=0.031),
     ),
     MeasurementDefinition(
         key="face_edge_breadth",
@@ -155,6 +166,7 @@ DEFINITIONS: Final = (
         known_error=KnownError(ratio_mean=0.996, ratio_sd=0.018),
         repeatability=_STEADY,
         needs=(Region.SIDES,),
+        turn=TurnCorrection(pitch=0.029, yaw_sd=0.030, pitch_sd=0.033),
     ),
     MeasurementDefinition(
         key="jaw_width",
@@ -166,6 +178,7 @@ DEFINITIONS: Final = (
         known_error=KnownError(ratio_mean=0.999, ratio_sd=0.057),
         repeatability=_STEADY,
         needs=(Region.CHIN,),
+        turn=TurnCorrection(pitch=0.084, yaw_sd=0.040, pitch_sd=0.052),
     ),
     MeasurementDefinition(
         key="face_length",
@@ -179,6 +192,7 @@ DEFINITIONS: Final = (
         known_error=KnownError(ratio_mean=None, ratio_sd=0.023),
         repeatability=_LESS_STEADY,
         needs=(Region.CHIN,),
+        turn=TurnCorrection(yaw=-0.143, yaw_sd=0.041),
     ),
     MeasurementDefinition(
         key="nose_breadth",
@@ -190,6 +204,7 @@ DEFINITIONS: Final = (
         known_error=KnownError(ratio_mean=1.005, ratio_sd=0.07),
         repeatability=_LESS_STEADY,
         needs=(Region.NOSE,),
+        turn=TurnCorrection(pitch=0.037, yaw_sd=0.083, pitch_sd=0.089),
     ),
     MeasurementDefinition(
         key="mouth_width",
@@ -201,6 +216,7 @@ DEFINITIONS: Final = (
         known_error=KnownError(ratio_mean=0.977, ratio_sd=0.039),
         repeatability=_LESS_STEADY,
         needs=(Region.MOUTH,),
+        turn=TurnCorrection(pitch=0.050, yaw_and_pitch=0.247, yaw_sd=0.114, pitch_sd=0.085),
     ),
 )
 """Every measurement, in the order in which they are shown."""

@@ -70,8 +70,8 @@ class MeasurementValue(Schema):
     px: float | None
     """The distance in the upright image plane, in pixels, never corrected; null for quantities that are not one."""
     mm: float | None
-    """In millimetres on the face, corrected for perspective and for the known bias; null without a scale, or when not
-    measurable."""
+    """In millimetres on the face, corrected for perspective, bias and the turn of the head; null without a scale, or
+    when not measurable."""
     mm_sd: float | None
     """One standard deviation of `mm`, everything that is known to be uncertain taken together."""
     status: MeasurementStatus

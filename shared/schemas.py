@@ -207,6 +207,24 @@ class JobList(Schema):
     """Pass as `cursor` for the next page; null on the last one."""
 
 
+class TurnInfo(Schema):
+    """What `mm` is divided by when the head is turned: 1 + yaw sin²Y + pitch sin P + yaw_and_pitch sin²Y sin P.
+
+    Y and P are the yaw and the pitch of the result, taken for at most `max_yaw_deg` and `max_pitch_deg` to either side.
+    Set on renders of turned heads, the mean over people.
+    """
+
+    yaw: float
+    pitch: float
+    yaw_and_pitch: float
+    yaw_sd: float
+    """Single people differ from that by √((yaw_sd sin Y)² + (pitch_sd sin P)²), one standard deviation, as a fraction;
+    it is in `mm_sd`."""
+    pitch_sd: float
+    max_yaw_deg: float
+    max_pitch_deg: float
+
+
 class MeasurementInfo(Schema):
     """What a measurement means."""
 
@@ -219,9 +237,11 @@ class MeasurementInfo(Schema):
     known_error: str
     repeatability: str
     bias: float
-    """What `mm` is divided by; `px` is never corrected."""
+    """What `mm` is divided by, beside `turn`; `px` is never corrected."""
     definition_sd: float
     """The part of `mm_sd` that comes from the points themselves, as a fraction of the measurement."""
+    turn: TurnInfo | None
+    """How `mm` is corrected for the turn of the head; null where it is not."""
 
 
 class MeasurementCatalogue(Schema):

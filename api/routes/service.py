@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from http import HTTPStatus
 from importlib.resources import files
 from typing import Any, Final, cast
@@ -19,7 +20,8 @@ from api.problems import problem_responses
 from shared.errors import Transient
 from shared.measurements import DEFINITIONS, DEFINITIONS_VERSION
 from shared.names import QueueName
-from shared.schemas import DependencyState, Health, MeasurementCatalogue, MeasurementInfo, Readiness
+from shared.schemas import DependencyState, Health, MeasurementCatalogue, MeasurementInfo, Readiness, TurnInfo
+from shared.turn_correction import MAX_PITCH_DEG, MAX_YAW_DEG, TurnCorrection
 
 bp = APIBlueprint("service", __name__, abp_tags=[Tag(name="service", description="About the service itself.")])
 pages = Blueprint("pages", __name__)
@@ -31,6 +33,14 @@ _PAGE_POLICY: Final = (
 _SWAGGER_FILES: Final = str(files(flask_openapi3_swagger) / "templates" / "swagger")
 _WEB_FILES: Final = str(files("api") / "web")
 _NOT_COMPARED: Final = "not known: nobody has placed these points by hand to compare the mesh with; mm is not corrected"
+
+
+def _turn(turn: TurnCorrection | None) -> TurnInfo | None:
+    if turn is None:
+        return None
+    return TurnInfo(**asdict(turn), max_yaw_deg=MAX_YAW_DEG, max_pitch_deg=MAX_PITCH_DEG)
+
+
 _CATALOGUE: Final = MeasurementCatalogue(
     version=DEFINITIONS_VERSION,
     data=[
@@ -45,6 +55,7 @@ _CATALOGUE: Final = MeasurementCatalogue(
             repeatability=str(definition.repeatability),
             bias=definition.bias,
             definition_sd=definition.definition_sd,
+            turn=_turn(definition.turn),
         )
         for definition in DEFINITIONS
     ],

@@ -16,7 +16,7 @@ from bench.evaluate.report import NONE, Section, Table, number
 from bench.evaluate.runs import MeasuredPhoto
 from bench.evaluate.schemes import distance_between
 from bench.statistics import range_percent
-from shared.measurement_definition import Kind
+from shared.measurement_definition import Kind, MeasurementDefinition
 from shared.measurements import DEFINITIONS
 
 Series = list[tuple[float, MeasuredPhoto]]
@@ -41,7 +41,7 @@ def curves_of(series: Series) -> Curves:
             with_depth.append(value["mm"] if usable and value else np.nan)
             px = face["measurements"]["interpupillary_distance"]["px"] if face else np.nan
             px = value["px"] if value and value["px"] is not None else px  # far gaze has none of its own
-            without.append(px * scale["mm_per_px"] / definition.bias if usable and scale else np.nan)
+            without.append(px * scale["mm_per_px"] / _divisor(definition, face) if usable and scale else np.nan)
         curves[definition.key] = (with_depth, without)
     return curves
 
@@ -82,6 +82,12 @@ def evaluate_series(name: str, series: Series) -> Section:
         both = f"{number(stated_range, 1)} %, without the perspective step by {number(range_without, 1)} %"
         problems.append(f"over {name}, {STATED_KEY} ranges by {both}")
     return Section("distance", "Over distance", tables, {"series": name, "widths": figures}, problems)
+
+
+def _divisor(definition: MeasurementDefinition, face: dict[str, Any] | None) -> float:
+    """Tell what both are divided by: they differ by the perspective step alone."""
+    pose = face["pose"] if face else {"yaw_deg": 0.0, "pitch_deg": 0.0}
+    return definition.bias * definition.turn_factor(pose["yaw_deg"], pose["pitch_deg"])
 
 
 def _range(values: list[float]) -> float:

@@ -2,9 +2,10 @@
 
 The truth of a width in millimetres is its hand-placed px times the ruler of the same person's traced irises
 (11.7 mm ÷ traced px), times the depth correction that the mesh's width got: a photo tells nothing better about the
-third dimension. So what is tested is the image part of the uncertainty: where the points lie, and how the iris was
-read. Two things cancel, because both sides share them, and are taken out of `mm_sd` before it is judged:
-how large this person's iris really is, and what perspective made of it (focal length and depth of the points).
+third dimension. (Not times the correction for the turn of the head: that is tested along with the points.)
+So what is tested is the image part of the uncertainty: where the points lie, and how the iris was read. Two things
+cancel, because both sides share them, and are taken out of `mm_sd` before it is judged: how large this person's iris
+really is, and what perspective made of it (focal length and depth of the points).
 """
 
 from __future__ import annotations
@@ -106,9 +107,11 @@ def _sample(
     iris_px = traced_iris_px(hand.points, hand.scheme)
     truth_mm = image_sd_mm = None
     if value["mm"] is not None and iris_px:
-        spatial_mm, in_plane_mm = value["mm"] * definition.bias, px * scale["mm_per_px"]
+        pose = face["pose"]
+        turn = definition.turn_factor(pose["yaw_deg"], pose["pitch_deg"])
+        spatial_mm, in_plane_mm = value["mm"] * definition.bias * turn, px * scale["mm_per_px"]
         truth_mm = hand_px * IRIS_MM / iris_px * spatial_mm / in_plane_mm
-        image_sd_mm = image_part_mm(definition, value, scale, camera, spatial_mm - in_plane_mm)
+        image_sd_mm = image_part_mm(definition, value, scale, camera, (spatial_mm - in_plane_mm) / turn)
     return Sample(
         key=definition.key,
         person=photo.person,

@@ -116,11 +116,14 @@ def test_the_mesh_has_the_millimetres_of_the_measurements(http: httpx.Client, ho
     assert (answer.status_code, answer.headers["X-Mesh-Units"]) == (200, "mm")
     points = vertices(answer.text)
     assert len(points) == 478
+    pose = job.result.faces[0].pose
     for definition in DEFINITIONS:
         value = job.result.faces[0].measurements[definition.key]
         if value.px is not None and value.mm is not None:
             a, b = definition.landmarks
-            assert np.linalg.norm(points[a] - points[b]) / definition.bias == pytest.approx(value.mm, abs=0.1)
+            given = definition.key == "interpupillary_distance"  # the ruler itself, which no turn changes
+            turn = 1.0 if given else definition.turn_factor(pose.yaw_deg, pose.pitch_deg)
+            assert np.linalg.norm(points[a] - points[b]) / definition.bias / turn == pytest.approx(value.mm, abs=0.1)
     assert http.get(f"/v1/jobs/{job.id}/mesh.ply").text.startswith("ply\nformat ascii 1.0\n")
 
 

@@ -51,6 +51,21 @@ def test_measurements_are_those_of_the_registry(api: FlaskClient) -> None:
     assert all(0 < entry.definition_sd < 0.2 for entry in catalogue.data)
 
 
+def test_measurements_tell_how_the_turn_of_the_head_is_corrected(api: FlaskClient) -> None:
+    entries = {entry["key"]: entry for entry in api.get("/v1/measurements").get_json()["data"]}
+    assert entries["face_length"]["turn"] == {
+        "yaw": -0.143,
+        "pitch": 0,
+        "yaw_and_pitch": 0,
+        "yaw_sd": 0.041,
+        "pitch_sd": 0,
+        "max_yaw_deg": 40,
+        "max_pitch_deg": 20,
+    }
+    assert entries["monocular_pd_left"]["turn"] is None
+    assert "÷ turn" in entries["face_length"]["formula"]
+
+
 def test_a_measurement_that_was_never_compared_says_so(api: FlaskClient) -> None:
     entries = {entry["key"]: entry for entry in api.get("/v1/measurements").get_json()["data"]}
     assert "not known" in entries["face_length"]["known_error"]

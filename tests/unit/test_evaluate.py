@@ -21,10 +21,10 @@ JAW = next(definition for definition in DEFINITIONS if definition.key == "jaw_wi
 VALUE = {"px": 400.0, "mm": 104.0, "mm_sd": 6.0, "status": "ok", "reasons": []}
 
 
-def a_face(**changes: Any) -> dict[str, Any]:
+def a_face(pitch_deg: float = 0.0, **changes: Any) -> dict[str, Any]:
     values = {definition.key: {**VALUE, **changes} for definition in DEFINITIONS}
     scale = {"mm_per_px": SCALE_MM_PER_PX, "source": "iris", "status": "ok", "reasons": []}
-    return {"measurements": values, "scale": scale}
+    return {"measurements": values, "scale": scale, "pose": {"yaw_deg": 0.0, "pitch_deg": pitch_deg, "roll_deg": 0.0}}
 
 
 def a_photo(person: str, hand_px: float, iris_px: float, face: dict[str, Any] | None) -> MeasuredPhoto:
@@ -64,6 +64,17 @@ def test_the_truth_shares_the_depth_correction_and_the_image_part_loses_what_can
     assert taken.points_error == pytest.approx(400 / 380 / JAW.bias - 1)
     shared_mm = (spatial_mm - 100) / JAW.bias * (0.3**2 + 0.3**2) ** 0.5  # focal length, depth
     assert taken.image_sd_mm == pytest.approx((36 - (0.036 * 104) ** 2 - shared_mm**2) ** 0.5)
+
+
+def test_the_truth_does_not_share_the_correction_for_the_turn_of_the_head() -> None:
+    """So much less in mm, by the same px: the truth in space stays, and the error shows it."""
+    straight, turned = (
+        next(s for s in samples_of(a_photo("1", 380.0, 45.0, face)) if s.key == "jaw_width")
+        for face in (a_face(mm_sd=12.0), a_face(pitch_deg=12.0, mm=104.0 / JAW.turn_factor(0, 12), mm_sd=12.0))
+    )
+    assert turned.truth_mm == pytest.approx(straight.truth_mm)
+    assert straight.error is not None
+    assert turned.error == pytest.approx((1 + straight.error) / JAW.turn_factor(0, 12) - 1)
 
 
 def test_anatomy_is_taken_out_of_an_iris_ruler_only() -> None:

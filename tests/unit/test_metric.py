@@ -112,7 +112,8 @@ def test_with_exact_depth_every_length_is_the_same_near_and_far_turned_and_besid
     for definition in WIDTHS:
         if definition.key != "distance_pd":
             a, b = upright[definition.landmarks, :]
-            assert measure_mm(definition, face).mm == pytest.approx(np.linalg.norm(a - b) / definition.bias)
+            divisor = definition.bias * definition.turn_factor(face.turned.yaw_deg, face.turned.pitch_deg)
+            assert measure_mm(definition, face).mm == pytest.approx(np.linalg.norm(a - b) / divisor)
     for key, pupil in (("monocular_pd_right", 468), ("monocular_pd_left", 473)):
         bridge = (upright[168, 0] + upright[6, 0]) / 2
         assert measure_mm(BY_KEY[key], face).mm == pytest.approx(abs(upright[pupil, 0] - bridge))

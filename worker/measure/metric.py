@@ -12,7 +12,7 @@ from shared.measurement_definition import Kind, MeasurementDefinition
 from shared.mesh_depth import PERSPECTIVE_SHARE
 from worker.measure.camera import Camera
 from worker.measure.depth import to_millimetres
-from worker.measure.pose import YAW_SD_DEG, Pose
+from worker.measure.pose import YAW_SD_DEG, Pose, towards_camera
 from worker.measure.rulers import PUPIL_TO_EYE_CENTRE_MM
 from worker.measure.uncertainty import (
     definition_term_mm,
@@ -22,6 +22,7 @@ from worker.measure.uncertainty import (
     perspective_term_mm,
     root_sum_of_squares,
     scale_term_mm,
+    turn_term_mm,
     yaw_term_mm,
 )
 
@@ -48,7 +49,9 @@ class FaceInSpace:
     camera : Camera
         The photo's camera.
     pose : Pose
-        How the head is turned.
+        How the head is turned, in the frame of the camera.
+    turned : Pose
+        How it is turned away from the camera, as `worker.measure.pose.towards_camera` tells.
     mm_per_px, mm_per_px_sd : float
         Scale at the plane of the eyes and one standard deviation of it.
     """
@@ -56,6 +59,7 @@ class FaceInSpace:
     points_mm: NDArray[np.float64]
     camera: Camera
     pose: Pose
+    turned: Pose
     mm_per_px: float
     mm_per_px_sd: float
 
@@ -98,7 +102,8 @@ def place_in_space(
     for sd in (mm_per_px_sd, camera.focal_sd_px):
         if not 0 <= sd < inf:
             raise ValueError(f"a standard deviation is finite and not negative, not {sd}")
-    return FaceInSpace(to_millimetres(landmarks, mm_per_px, camera), camera, pose, mm_per_px, mm_per_px_sd)
+    points_mm, turned = to_millimetres(landmarks, mm_per_px, camera), towards_camera(pose, landmarks, camera)
+    return FaceInSpace(points_mm, camera, pose, turned, mm_per_px, mm_per_px_sd)
 
 
 def measure_mm(definition: MeasurementDefinition, face: FaceInSpace, *, given: bool = False) -> Length:
@@ -112,28 +117,28 @@ def measure_mm(definition: MeasurementDefinition, face: FaceInSpace, *, given: b
         What to measure it on.
     given : bool
         Whether the scale was made of this very length, a known PD: what the mesh misses the pupils by is in both and
-        cancels, and what is not known is the scale's alone.
+        cancels, turned head or not, and what is not known is the scale's alone.
 
     Returns
     -------
     Length
-        Divided by the known bias of the definition.
+        Divided by the known bias of the definition, and by what the turn of the head does to it.
 
     Raises
     ------
     ValueError
         If two points coincide, or a PD for far gaze is asked of eyes nearer than they can turn.
     """
+    divisor = definition.bias
     if given:
         mm = (_far_gaze if definition.kind is Kind.FAR_GAZE else _width)(definition, face).mm
         length = Length(mm, scale_term_mm(mm, face.mm_per_px, face.mm_per_px_sd))
     elif definition.kind is Kind.TO_MIDLINE:
         length = _to_midline(definition, face)
-    elif definition.kind is Kind.FAR_GAZE:
-        length = _far_gaze(definition, face)
     else:
-        length = _width(definition, face)
-    return Length(length.mm / definition.bias, length.sd_mm / definition.bias)
+        length = (_far_gaze if definition.kind is Kind.FAR_GAZE else _width)(definition, face)
+        divisor *= definition.turn_factor(face.turned.yaw_deg, face.turned.pitch_deg)
+    return Length(length.mm / divisor, length.sd_mm / divisor)
 
 
 def _width(definition: MeasurementDefinition, face: FaceInSpace) -> Length:
@@ -149,6 +154,7 @@ def _width(definition: MeasurementDefinition, face: FaceInSpace) -> Length:
             _common_terms_mm(width_mm, definition, face),
             perspective_term_mm(perspective_mm, _focal_sd_fraction(face)),
             depth_term_mm(width_mm, across[2]),
+            _turn_term_mm(width_mm, definition, face),
         ),
     )
 
@@ -182,6 +188,12 @@ def _common_terms_mm(length_mm: float, definition: MeasurementDefinition, face: 
         landmark_term_mm(length_mm, definition.repeatability.high),
         definition_term_mm(length_mm, definition.definition_sd),
     )
+
+
+def _turn_term_mm(length_mm: float, definition: MeasurementDefinition, face: FaceInSpace) -> float:
+    if definition.turn is None:
+        return 0.0
+    return turn_term_mm(length_mm, definition.turn.remaining_sd(face.turned.yaw_deg, face.turned.pitch_deg))
 
 
 def _perspective_mm(point_mm: NDArray[np.float64], face: FaceInSpace) -> NDArray[np.float64]:

@@ -3,10 +3,11 @@
 A width between two points a and b of the mesh is w = ‖X_a - X_b‖ with X = ((x - c_x)(s + q d/f), (y - c_y)(s + q d/f),
 d) and d = s g z (docs/adr/0006), so that its variance is, to first order and with independent causes,
 
-    sd_w² = (w sd_s/s)² + (s sd_px)² + p² [(sd_f/f)² + (sd_d/d)²] + (t sd_g/g)² + sd_definition²
+    sd_w² = (w sd_s/s)² + (s sd_px)² + p² [(sd_f/f)² + (sd_d/d)²] + (t sd_g/g)² + sd_turn² + sd_definition²
 
 where p is the part of w that perspective added, w_px q d/f for two points at the same depth, and t = (d_a - d_b)²/w the
-part that lies in depth, nil for a face that looks at the camera. Every helper gives one term, in millimetres.
+part that lies in depth, nil for a face that looks at the camera, as is sd_turn: what else a turned head is misread by
+(docs/adr/0010). Every helper gives one term, in millimetres.
 """
 
 from __future__ import annotations
@@ -154,6 +155,24 @@ def definition_term_mm(length_mm: float, definition_sd: float) -> float:
         One standard deviation [mm].
     """
     return length_mm * definition_sd
+
+
+def turn_term_mm(length_mm: float, remaining_sd: float) -> float:
+    """Tell what is left of the turn of the head after its correction: people differ.
+
+    Parameters
+    ----------
+    length_mm : float
+        The length [mm].
+    remaining_sd : float
+        As `TurnCorrection.remaining_sd` gives it, as a fraction of the length.
+
+    Returns
+    -------
+    float
+        One standard deviation [mm].
+    """
+    return length_mm * remaining_sd
 
 
 def far_gaze_term_mm(pupils_mm: float, distance_mm: float, distance_sd_mm: float, centre_mm: float) -> float:

@@ -118,15 +118,16 @@ _TO_MIDLINE_TURN: Final = _Turn(_Limits(8, 15), _Limits(20, 35))
 """4° of error in yaw, the pose's own, cost a monocular distance 1 to 1.4 mm; turning adds the unequal sides."""
 _LENGTH_TURN: Final = _Turn(_Limits(25, 40), _Limits(15, 25))
 """Lengths along the middle of the face change with pitch as widths do with yaw: face length by -8 to +6 % within 15°
-before its correction, 5 to 7 % short at 40° of yaw after it."""
+before its correction. On turned renders it is then right on average (docs/adr/0010), and off by 3 % (mean size) at
+40° of yaw."""
 _TURN_OF: Final[Mapping[Region, _Turn]] = {
-    # Renders detected anew (docs/adr/0006): to 25° of yaw nearly all widths stay within 3 %. The far side of the head
-    # then hides its own edge: face width 1 to 5 % short at 30 to 40°. The pose itself is 2 to 4° unsure.
+    # Renders detected anew, corrected on average (docs/adr/0010): at 20° five widths of six stay within 3 %, at 40° of
+    # yaw half of them. The far side of the head then hides its own edge. The pose itself is 2 to 4° unsure.
     Region.SIDES: _Turn(_Limits(20, 40), _Limits(20, 35)),
     Region.FOREHEAD: _Turn(_Limits(20, 40), _Limits(20, 35)),
-    # The jaw is 4 to 6 % short when turned and bowed; the chin's points slide along it with pitch, 8 to 11 % at 20°.
+    # The chin's points slide along it with pitch, 6 to 9 % at 20°: corrected on average, and people differ.
     Region.CHIN: _Turn(_Limits(15, 30), _Limits(15, 30)),
-    # The gap of the eyes 3 to 7 % too wide, the mouth 3 to 7 % too narrow, at 30 to 40°; a wing of the nose hides.
+    # At 30 to 40° the gap of the eyes and the mouth are off by 4 to 5 % (mean size); a wing of the nose hides.
     Region.EYES: _Turn(_Limits(20, 35), _Limits(20, 35)),
     Region.NOSE: _Turn(_Limits(20, 35), _Limits(20, 35)),
     Region.MOUTH: _Turn(_Limits(20, 35), _Limits(20, 35)),
