@@ -20,11 +20,12 @@ _LOOKED_AT: Final = 500
 
 def page_of_batches(batches: BatchLifecycle, wanted: BatchQuery, status: BatchStatus | None) -> BatchList:
     """Return a page, newest first; with a status it may have few batches, or none, and yet be followed by another."""
-    looked_at = batches.list_batches(BatchQuery(wanted.tenant, _LOOKED_AT + 1, wanted.before_id))
+    at_most = wanted.limit if status is None else _LOOKED_AT
+    looked_at = batches.list_batches(BatchQuery(wanted.tenant, at_most + 1, wanted.before_id))
     page: list[BatchRecord] = []
     cursor = None
     for n, batch in enumerate(looked_at):
-        if n == _LOOKED_AT or len(page) == wanted.limit:
+        if n == at_most or len(page) == wanted.limit:
             cursor = looked_at[n - 1].id
             break
         if status in {None, batch.status}:

@@ -23,6 +23,8 @@ def _ports(value: object) -> object:
     return tuple(int(part) for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
+OptionalText = Annotated[str | None, BeforeValidator(lambda value: value or None)]
+"""None where it is empty: an environment variable cannot be anything less."""
 CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_on_commas)]
 Ports = Annotated[tuple[NonNegativeInt, ...], NoDecode, BeforeValidator(_ports)]
 
@@ -40,7 +42,7 @@ class Settings(BaseSettings):
     s3_endpoint_url: str | None = Field(
         "http://127.0.0.1:8333", description="The S3-compatible store; empty means Amazon's own."
     )
-    s3_public_url: str | None = Field(
+    s3_public_url: OptionalText = Field(
         None,
         description="Where clients reach the store, for photos that they upload straight to it; empty means"
         " `FACEFIT_S3_ENDPOINT_URL`. The bucket is the first part of the path there.",
@@ -121,7 +123,7 @@ class Settings(BaseSettings):
         description="Requests with photos for a batch that one API process takes in at once; the next hear 503 and when"
         " to come again. Each keeps a thread, and its photos in the spool folder.",
     )
-    spool_folder: str | None = Field(
+    spool_folder: OptionalText = Field(
         None,
         description="Where the photos of such a request lie until they are stored: room for"
         " `FACEFIT_MAX_BATCH_UPLOAD_BYTES` times `FACEFIT_MAX_BATCH_UPLOADS` times `FACEFIT_API_WORKERS`. Empty means"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -12,6 +14,7 @@ import pytest
 from shared.batch_schemas import Batch, BatchItemList, NewBatch
 from shared.schemas import BatchStatus, JobStatus
 from stack.stack import Stack
+from tests.system.test_uploads_stream import api_memory_bytes
 from tests.zips import plain_zip
 
 pytestmark = pytest.mark.system
@@ -91,8 +94,30 @@ def test_straight_to_storage(http: httpx.Client, hopper: bytes) -> None:
     assert http.get(f"/v1/batches/{batch.id}").status_code == 404
 
 
-def test_a_store_at_another_address(http: httpx.Client, service: Stack) -> None:
-    created = http.post("/v1/batches", json={"items": [{"size": 10, "content_type": "image/png"}]})
-    form = created.json()["items"][0]["upload"]
-    assert form["url"].startswith(service.settings_env["FACEFIT_S3_ENDPOINT_URL"])
-    http.delete(created.headers["Location"])
+def form_of(n_parts: int, part: bytes) -> Iterator[bytes]:
+    head = '--limit\r\nContent-Disposition: form-data; name="images"; filename="{}.jpg"\r\n\r\n'
+    for number in range(n_parts):
+        yield head.format(number).encode() + part + b"\r\n"
+    yield b"--limit--\r\n"
+
+
+def test_the_memory_of_the_api_does_not_grow_with_a_batch(http: httpx.Client, service: Stack) -> None:
+    n_parts, part = 500, b"\xff\xd8\xff" + bytes(400_000)
+    kind = {"Content-Type": "multipart/form-data; boundary=limit"}
+    http.delete(http.post("/v1/batches", content=form_of(20, part), headers=kind).headers["Location"])
+    before = api_memory_bytes(service)
+    peak, is_over = before, threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not is_over.wait(0.1):
+            peak = max(peak, api_memory_bytes(service))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    accepted = http.post("/v1/batches", content=form_of(n_parts, part), headers=kind)
+    is_over.set()
+    watcher.join()
+    assert (accepted.status_code, accepted.json()["total"]) == (202, n_parts)
+    http.delete(accepted.headers["Location"])
+    assert peak - before < n_parts * len(part) / 5

@@ -82,6 +82,17 @@ def test_uploads_that_stall_give_their_threads_back(impatient: Stack) -> None:
             connection.close()
 
 
+def test_a_batch_that_stalls_is_ended_too_and_leaves_nothing(impatient: Stack) -> None:
+    head = b'--limit\r\nContent-Disposition: form-data; name="images"; filename="a.jpg"\r\n\r\n'
+    with socket.create_connection(("127.0.0.1", impatient.port)) as connection:
+        connection.sendall(
+            b"POST /v1/batches HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n"
+            b"Content-Type: multipart/form-data; boundary=limit\r\n\r\n" + head + files.heavy_jpeg(500_000)
+        )
+        assert connection.recv(4096).startswith(b"HTTP/1.1 408")
+    assert httpx.get(f"{impatient.url}/v1/batches", timeout=60, trust_env=False).json()["data"] == []
+
+
 def test_an_upload_that_drips_is_ended_too(impatient: Stack) -> None:
     connection = half_sent(impatient, files.heavy_jpeg(1_000_000))
     connection.settimeout(0.3)
