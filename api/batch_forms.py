@@ -53,10 +53,12 @@ class _Files:
         if field not in {PHOTOS_FIELD, ARCHIVE_FIELD}:
             message = f"unexpected file; photos go into fields named {PHOTOS_FIELD!r}, a zip into {ARCHIVE_FIELD!r}"
             raise invalid(field, message)
+        if not filename:  # what a browser sends of a field in which nothing was chosen
+            return
         self._n_photos += field == PHOTOS_FIELD
         self._n_archives += field == ARCHIVE_FIELD
         if self._n_archives and self._n_photos + self._n_archives > 1:
-            raise invalid(ARCHIVE_FIELD, "is one file, and nothing but options goes with it")
+            raise _not_alone()
         if self._n_photos > self._max_items:
             raise BatchTooLarge(f"a batch may have at most {self._max_items} items")
         if field == PHOTOS_FIELD and (reference := reference_of_name(filename)):
@@ -149,21 +151,19 @@ def read_photos(request: Request, settings: Settings) -> Iterator[PhotoForm]:
     BatchTooLarge, DuplicateReference, TargetForbidden
     """
     with ExitStack() as until_stored:
-        with (
-            _said_if_full(),
-            upload_deadline(request, pause_s=settings.max_upload_pause_s, total_s=settings.max_batch_upload_s),
-        ):
+        until_stored.enter_context(_said_if_full())
+        with upload_deadline(request, pause_s=settings.max_upload_pause_s, total_s=settings.max_batch_upload_s):
             form = until_stored.enter_context(_received(request, settings))
         given = once_each([*request.args.items(multi=True), *form.fields])
         for name in (PHOTOS_FIELD, ARCHIVE_FIELD):
             if name in given:
                 raise invalid(name, "must be a file, sent with a file name")
-        # What a browser sends of a field in which nothing was chosen.
         form.files[:] = [part for part in form.files if part.filename or part.size_bytes]
         if not form.files:
-            raise invalid(
-                PHOTOS_FIELD, "there are none; send photos in fields of this name, or a zip in one named archive"
-            )
+            message = "there are none; send photos in fields of this name, or a zip in one named archive"
+            raise invalid(PHOTOS_FIELD, message)
+        if len(form.files) > 1 and any(part.field == ARCHIVE_FIELD for part in form.files):
+            raise _not_alone()
         yield PhotoForm(BatchOptions(given), form, settings)
 
 
@@ -184,6 +184,10 @@ def _received(request: Request, settings: Settings) -> Iterator[ReceivedForm]:
         if sum(part.size_bytes for part in form.files) > limit_bytes:
             raise _too_large(limit_bytes)
         yield form
+
+
+def _not_alone() -> ProblemError:
+    return invalid(ARCHIVE_FIELD, "is one file, and nothing but options goes with it")
 
 
 def _too_large(limit_bytes: int) -> ProblemError:

@@ -28,6 +28,8 @@ _BUFFER_BYTES: Final = 512 * 1024
 """What the parser may hold: the headers of a part, or two pieces of what is sent."""
 _MAX_TEXT_BYTES: Final = 512 * 1024
 """Of all fields that are no files."""
+_MAX_NAME_LENGTH: Final = 128
+"""Of a field; that of a file may be longer."""
 _MAX_FIELDS: Final = 64
 _LINE_BYTES: Final = 1024
 """More than the line of a boundary has, padding included."""
@@ -171,8 +173,8 @@ class _Receiver:
 
     def _begin(self, part: Field | File) -> None:
         self._part = part
-        if not part.name:
-            raise invalid("body", "a part of the form has no name")
+        if not part.name or len(part.name) > _MAX_NAME_LENGTH:
+            raise invalid("body", f"a part of the form has no name, or one of over {_MAX_NAME_LENGTH} characters")
         if isinstance(part, File):
             self._check(part.name, part.filename)
             self._start = self._form.spool.tell()

@@ -152,6 +152,10 @@ def test_two_files_of_one_name(api: FlaskClient, live_core: Core, names: tuple[s
 def test_what_a_browser_sends_of_an_empty_field_is_passed_over(api: FlaskClient, live_core: Core) -> None:
     assert outcomes(api, send_photos(api, ("", b""), ("a.jpg", JPEG))) == [("a.jpg", None)]
     problem(send_photos(api, ("", b"")), 400, "invalid_request")
+    both = {"archive": (io.BytesIO(plain_zip({"b.jpg": JPEG})), "b.zip"), "images": (io.BytesIO(), "")}
+    assert outcomes(api, api.post("/v1/batches", data=both)) == [("b.jpg", None)]
+    unnamed = {**both, "archive": (io.BytesIO(b"x"), "b.zip"), "images": (io.BytesIO(JPEG), "")}
+    problem(api.post("/v1/batches", data=unnamed), 400, "invalid_request")
 
 
 @pytest.mark.parametrize(

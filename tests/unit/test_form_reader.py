@@ -153,6 +153,8 @@ def test_names_in_any_script(name: str) -> None:
         (b"--limit\r\nX: y\r\n\r\nz\r\n" + END, "cut short, or its headers"),
         (b'--limit\r\nContent-Disposition: form-data; name="\xff"\r\n\r\nz\r\n' + END, "not UTF-8"),
         (b"--limit\r\nContent-Disposition: form-data\r\n\r\nz\r\n" + END, "has no name"),
+        (field_part("a" * 129, "x") + END, "over 128 characters"),
+        (file_part("a" * 100_000, "x", b"") + END, "over 128 characters"),
         (field_part("a", "x" * 600_000) + END, "too much text"),
         (b"".join(field_part(f"f{n}", "x" * 10_000) for n in range(60)) + END, "too much text"),
         (b"".join(field_part(f"f{n}", "") for n in range(65)) + END, "too many fields"),
