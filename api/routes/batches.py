@@ -144,7 +144,7 @@ def start_batch(path: BatchPath) -> Response:
     },
 )
 def cancel_batch(path: BatchPath) -> Response:
-    """End the items that have not ended: some now, the rest in the seconds that follow; their photos are deleted."""
+    """End the items that have not ended: some now, the rest of a large batch in the minutes that follow."""
     batches = _batches()
     with _named_a_batch("is complete; there is nothing left to cancel"):
         return batch_response(batches.cancel(LOCAL_TENANT, path.batch_id), batches.jobs.clock())
