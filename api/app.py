@@ -14,9 +14,6 @@ from api.upload_places import register_upload_places
 from shared.schemas import Problem
 
 VERSION: Final = "0.1.0"
-_MAX_FORM_TEXT_BYTES: Final = 512 * 1024
-"""Of all fields but the file; the parser's own buffer counts too, so it must be well above 64 KiB."""
-_MAX_FORM_PARTS: Final = 64
 
 
 def create_app(services: Services) -> OpenAPI:
@@ -31,7 +28,6 @@ def create_app(services: Services) -> OpenAPI:
         doc_ui=False,
         static_folder=None,
     )
-    app.config.update(MAX_FORM_MEMORY_SIZE=_MAX_FORM_TEXT_BYTES, MAX_FORM_PARTS=_MAX_FORM_PARTS)
     attach(app, services)
     register_guard(app, services.settings)
     register_problem_handlers(app)

@@ -12,7 +12,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipInfo
 
 from api.archive_manifest import MANIFEST_NAME, ManifestLine, file_key
 from shared.errors import ArchiveEntryRefused
-from shared.references import reference_fault
+from shared.references import reference_fault, without_marks_before
 from shared.schemas import MAX_REFERENCE_LENGTH
 
 ARCHIVE_ENTRY_REFUSED: Final = ArchiveEntryRefused.code
@@ -129,7 +129,7 @@ def match_manifest(entries: list[PlannedEntry], lines: Mapping[str, ManifestLine
     taken: set[str] = set()
     for entry in entries:
         line = unmatched.pop(file_key(entry.path), None)
-        reference = (line and line.reference) or entry.path
+        reference = (line and line.reference) or _reference_of(entry)
         entry.options = line.options if line else {}
         if (fault := reference_fault(reference)) is not None:
             entry.fault = entry.fault or (ARCHIVE_ENTRY_REFUSED, f"{fault}; {MANIFEST_NAME} can give it one")
@@ -139,6 +139,12 @@ def match_manifest(entries: list[PlannedEntry], lines: Mapping[str, ManifestLine
             entry.reference = reference
             taken.add(reference)
     return [_missing(line, taken) for line in unmatched.values()]
+
+
+def _reference_of(entry: PlannedEntry) -> str:
+    """Return the path from its first letter or digit on, if that leaves more of it than the kind of file."""
+    stem = entry.path.rpartition(".")[0] or entry.path
+    return without_marks_before(entry.path) if entry.fault is None and without_marks_before(stem) else entry.path
 
 
 def _missing(line: ManifestLine, taken: set[str]) -> RefusedEntry:

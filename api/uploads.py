@@ -9,14 +9,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import IO, Any, BinaryIO, Final, cast
+from typing import BinaryIO, Final, cast
 
 from flask import Request
-from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from api.deadline import upload_deadline
 from api.draining import drain
+from api.form_reader import ReceivedForm, read_form
 from api.image_urls import MAX_JSON_BYTES, read_photo_at_url
 from api.options import parse_options
 from api.problems import PAYLOAD_TOO_LARGE, UNSUPPORTED_FORMAT, ProblemError, invalid
@@ -67,23 +67,22 @@ def read_submission(request: Request, settings: Settings, *, takes_options: bool
     if takes_options and request.mimetype == JSON_TYPE:
         yield Submission(*read_photo_at_url(_json_body(request, settings), _query(request), settings))
         return
-    with upload_deadline(request, pause_s=settings.max_upload_pause_s, total_s=settings.max_upload_s):
-        body, fields = _read(request, settings)
-    with body:
+    with ExitStack() as opened:
+        with upload_deadline(request, pause_s=settings.max_upload_pause_s, total_s=settings.max_upload_s):
+            body, fields = _read(request, settings, opened)
         options = parse_options(fields) if takes_options else JobOptions()
         yield Submission(_checked(body, settings), options)
 
 
-def _read(request: Request, settings: Settings) -> tuple[IO[bytes], list[tuple[str, str]]]:
+def _read(request: Request, settings: Settings, opened: ExitStack) -> tuple[BinaryIO, list[tuple[str, str]]]:
     request.max_content_length = settings.max_upload_bytes + FORM_OVERHEAD_BYTES
     try:
         if request.mimetype == "multipart/form-data":
-            return _form_file(request), [*_query(request), *request.form.items(multi=True)]
-        return _raw_file(request), _query(request)
+            form = opened.enter_context(read_form(request, _check_is_the_photo, None))
+            return opened.enter_context(_form_file(form)), [*_query(request), *form.fields]
+        return _raw_file(request, opened), _query(request)
     except RequestEntityTooLarge as error:
         drain(request, _DRAIN_FACTOR * settings.max_upload_bytes)
-        if request.content_length is not None and request.content_length <= request.max_content_length:
-            raise invalid("body", "the form has too many fields, or too much text in them") from error
         raise _too_large(settings) from error
     except ProblemError:
         drain(request, _DRAIN_FACTOR * settings.max_upload_bytes)
@@ -106,19 +105,20 @@ def _json_body(request: Request, settings: Settings) -> bytes:
     return body
 
 
-def _form_file(request: Request) -> IO[bytes]:
-    files: MultiDict[str, Any] = request.files
-    for name in files:
-        if name != FILE_FIELD:
-            raise invalid(name, f"unexpected file; the photo's field is named {FILE_FIELD!r}")
-    photos = files.getlist(FILE_FIELD)
-    if len(photos) != 1:
-        what = "more than one file" if photos else "must be a file" if FILE_FIELD in request.form else "is missing"
+def _check_is_the_photo(field: str, _: str) -> None:
+    if field != FILE_FIELD:
+        raise invalid(field, f"unexpected file; the photo's field is named {FILE_FIELD!r}")
+
+
+def _form_file(form: ReceivedForm) -> BinaryIO:
+    if len(form.files) != 1:
+        is_text = FILE_FIELD in dict(form.fields)
+        what = "more than one file" if form.files else "must be a file" if is_text else "is missing"
         raise invalid(FILE_FIELD, f"{what}; send one photo in a multipart file field named {FILE_FIELD!r}")
-    return cast("IO[bytes]", photos[0].stream)
+    return form.open(form.files[0])
 
 
-def _raw_file(request: Request) -> IO[bytes]:
+def _raw_file(request: Request, opened: ExitStack) -> BinaryIO:
     if not (request.mimetype or request.content_length):
         raise invalid(FILE_FIELD, f"is missing; send one photo in a multipart file field named {FILE_FIELD!r}")
     if not request.mimetype.startswith("image/"):
@@ -127,13 +127,11 @@ def _raw_file(request: Request) -> IO[bytes]:
             f" content type, not as {request.mimetype or 'a body without a content type'}."
         )
         raise ProblemError(UNSUPPORTED_FORMAT, detail)
-    with ExitStack() as on_failure:
-        body = on_failure.enter_context(tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES))
-        while chunk := request.stream.read(_CHUNK_BYTES):
-            body.write(chunk)
-        _check_complete(request, body.tell())
-        on_failure.pop_all()
-    return cast("IO[bytes]", body)
+    body = opened.enter_context(tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES))  # noqa: SIM115 - the stack closes it
+    while chunk := request.stream.read(_CHUNK_BYTES):
+        body.write(chunk)
+    _check_complete(request, body.tell())
+    return cast("BinaryIO", body)
 
 
 def _check_complete(request: Request, size_bytes: int) -> None:
@@ -141,7 +139,7 @@ def _check_complete(request: Request, size_bytes: int) -> None:
         raise invalid(FILE_FIELD, "was cut short on its way; send it again")
 
 
-def _checked(body: IO[bytes], settings: Settings) -> Upload:
+def _checked(body: BinaryIO, settings: Settings) -> Upload:
     size = body.seek(0, 2)
     if size == 0:
         raise invalid(FILE_FIELD, "the file is empty")
@@ -153,7 +151,7 @@ def _checked(body: IO[bytes], settings: Settings) -> Upload:
     if image_format is None:
         detail = "By its first bytes the file is none of JPEG, PNG, WebP, HEIC or AVIF, whatever its name says."
         raise ProblemError(UNSUPPORTED_FORMAT, detail)
-    return Upload(cast("BinaryIO", body), f"image/{image_format}")
+    return Upload(body, f"image/{image_format}")
 
 
 def _too_large(settings: Settings) -> ProblemError:

@@ -23,5 +23,10 @@ def reference_of_name(name: str) -> str | None:
     cut.
     """
     printable = "".join(letter if letter.isprintable() else "_" for letter in name)
-    start = next((at for at, letter in enumerate(printable) if letter.isalnum()), None)
-    return None if start is None else printable[start : start + MAX_REFERENCE_LENGTH]
+    return without_marks_before(printable)[:MAX_REFERENCE_LENGTH] or None
+
+
+def without_marks_before(name: str) -> str:
+    """Return a name from its first letter or digit on: cameras name photos `_MG_1234.JPG`."""
+    start = next((at for at, letter in enumerate(name) if letter.isalnum()), len(name))
+    return name[start:]
