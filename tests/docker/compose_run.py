@@ -242,11 +242,11 @@ def test_the_grpc_twin_of_the_s3_door_wants_a_token(compose: Compose) -> None:
     assert status_of("NoSuchMethod") == [UNIMPLEMENTED]
 
 
-def test_only_the_api_is_on_a_network_that_leads_outside(compose: Compose) -> None:
+def test_only_the_api_and_the_sender_are_on_a_network_that_leads_outside(compose: Compose) -> None:
     networks = {service: set(compose.inspect(service)["NetworkSettings"]["Networks"]) for service in STATES}
     assert not networks["redis"] & networks["store"]
     inner = {name for name in set().union(*networks.values()) if is_internal(name)}
-    assert {service for service, joined in networks.items() if joined - inner} == {"api"}
+    assert {service for service, joined in networks.items() if joined - inner} == {"api", "delivery"}
 
 
 def is_internal(network: str) -> bool:
