@@ -52,13 +52,16 @@ class Killing:
 
     def _run(self) -> None:
         while not self._stop.wait(self._pause_s):
-            name = self._chance.choice(WORKERS)
-            leader = self._stack.supervisor.pid(name)
-            if leader is not None and (processes := members(leader)):
-                victim = self._chance.choice(processes)
+            processes = [(name, leader, victim) for name, leader in self._leaders() for victim in members(leader)]
+            if processes:
+                name, leader, victim = self._chance.choice(processes)
                 with suppress(ProcessLookupError):
                     os.kill(victim, signal.SIGKILL)
-                    kind = "whole" if victim == leader else "child"
+                    kind = "parent" if victim == leader else "child"
                     self.kills[f"{name}, {kind}"] = self.kills.get(f"{name}, {kind}", 0) + 1
             for each in WORKERS:
                 self._stack.supervisor.start(each)
+
+    def _leaders(self) -> list[tuple[str, int]]:
+        found = [(name, self._stack.supervisor.pid(name)) for name in WORKERS]
+        return [(name, leader) for name, leader in found if leader is not None]
