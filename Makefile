@@ -9,7 +9,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test evaluate docs lint format lock clean docker-test
+.PHONY: help demo up test faults evaluate docs lint format lock clean docker-test
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -29,8 +29,11 @@ demo: $(READY) ## start everything, measure two portraits, show the result, stop
 up: $(READY) ## keep the service running here; options PORT=8000 DATA=.facefit
 	@exec $(BIN)/python -m stack up --port $(PORT) --data $(DATA)
 
-test: $(READY) ## every test, against the same embedded stack
-	@$(BIN)/python -m pytest
+test: $(READY) ## every test but the long ones, against the same embedded stack
+	@$(BIN)/python -m pytest -m "not long"
+
+faults: $(READY) ## everything that is killed, emptied or stopped, the long ones too
+	@$(BIN)/python -m pytest tests/faults
 
 evaluate: $(READY) ## accuracy on photos with hand-placed points: PHOTOS=DIR OUT=DIR RENDERS=n (heads turned, slow)
 	@$(BIN)/python -m bench.evaluate --data $(PHOTOS) --out $(OUT) --renders $(RENDERS)

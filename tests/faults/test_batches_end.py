@@ -103,6 +103,7 @@ def rebuilt(read: Callable[[], T]) -> T:
             time.sleep(0.2)
 
 
+@pytest.mark.long
 def test_bulk_workers_killed_again_and_again(broken: Stack, batches: BatchLifecycle, desk: DeliveryDesk) -> None:
     batch = accept(batches)
     for _ in range(3):

@@ -148,6 +148,7 @@ def test_a_fetcher_killed_again_and_again(
     assert SIZE <= n_asked() <= SIZE + 8 * kills
 
 
+@pytest.mark.long
 def test_redis_emptied_while_photos_are_fetched(
     reaching_out: Stack, batches: BatchLifecycle, quick: Receiver, missing: Receiver
 ) -> None:

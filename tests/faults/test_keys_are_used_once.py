@@ -154,6 +154,7 @@ def half_sent(broken: Stack, client: Client) -> socket.socket:
     return connection
 
 
+@pytest.mark.long
 def test_redis_emptied_between_a_request_and_its_repetition(
     broken: Stack, http: httpx.Client, records: redis.Redis
 ) -> None:
