@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -15,10 +15,11 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from api.archive_manifest import MANIFEST_NAME, ManifestLine
 from api.archives import ArchiveEntry, ArchiveLimits, read_archive
-from api.batch_options import BatchOptions
+from api.batch_options import ROUTE, BatchOptions
 from api.deadline import upload_deadline
 from api.draining import drain
 from api.form_reader import FilePart, ReceivedForm, read_form
+from api.idempotency import Fingerprint
 from api.options import once_each
 from api.problems import PAYLOAD_TOO_LARGE, ProblemError, field_errors, invalid, unavailable
 from api.rejections import rejection
@@ -78,8 +79,24 @@ class PhotoForm:
     _form: ReceivedForm
     _settings: Settings
 
-    def write(self, writer: BatchWriter) -> None:
+    def fingerprint(self) -> str:
+        """Return what tells this form from another: options at their defaults count as not given."""
+        fingerprint = Fingerprint(ROUTE).add(self.options.as_bytes())
+        for part in self._form.files:
+            fingerprint.add(part.field.encode())
+            if part.field == PHOTOS_FIELD:  # what an archive is called means nothing
+                fingerprint.add(part.filename.encode())
+            with self._form.open(part) as body:
+                fingerprint.add_file(body)
+        return fingerprint.text()
+
+    def write(self, writer: BatchWriter, before_each: Callable[[], None]) -> None:
         """Store every photo in a batch in the making, and note what is none, in the order in which they came.
+
+        Parameters
+        ----------
+        before_each : callable
+            Called before each of them; what it raises ends the writing.
 
         Raises
         ------
@@ -92,6 +109,7 @@ class PhotoForm:
             entries = (self._open(part) for part in self._form.files)
         with PhotoStorer() as storer:
             for options, photo in entries:
+                before_each()
                 if isinstance(photo, JobError):
                     writer.add_rejected(options, photo)
                 else:
@@ -141,8 +159,13 @@ class PhotoForm:
 
 
 @contextmanager
-def read_photos(request: Request, settings: Settings) -> Iterator[PhotoForm]:
+def read_photos(request: Request, settings: Settings, while_they_come: Callable[[], None]) -> Iterator[PhotoForm]:
     """Receive photos, or an archive, and the batch's options; they live as long as the block.
+
+    Parameters
+    ----------
+    while_they_come : callable
+        Called again and again until they have; what it raises ends the reading.
 
     Raises
     ------
@@ -153,7 +176,7 @@ def read_photos(request: Request, settings: Settings) -> Iterator[PhotoForm]:
     with ExitStack() as until_stored:
         until_stored.enter_context(_said_if_full())
         with upload_deadline(request, pause_s=settings.max_upload_pause_s, total_s=settings.max_batch_upload_s):
-            form = until_stored.enter_context(_received(request, settings))
+            form = until_stored.enter_context(_received(request, settings, while_they_come))
         given = once_each([*request.args.items(multi=True), *form.fields])
         for name in (PHOTOS_FIELD, ARCHIVE_FIELD):
             if name in given:
@@ -168,13 +191,14 @@ def read_photos(request: Request, settings: Settings) -> Iterator[PhotoForm]:
 
 
 @contextmanager
-def _received(request: Request, settings: Settings) -> Iterator[ReceivedForm]:
+def _received(request: Request, settings: Settings, while_they_come: Callable[[], None]) -> Iterator[ReceivedForm]:
     limit_bytes = settings.max_batch_upload_bytes
     request.max_content_length = limit_bytes + _OVERHEAD_BYTES
     files = _Files(settings.max_batch_items)
     with ExitStack() as on_the_way:
         try:
-            form = on_the_way.enter_context(read_form(request, files.check, settings.spool_folder))
+            receiving = read_form(request, files.check, settings.spool_folder, while_they_come)
+            form = on_the_way.enter_context(receiving)
         except RequestEntityTooLarge as error:
             drain(request, limit_bytes)
             raise _too_large(limit_bytes) from error

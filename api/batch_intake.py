@@ -1,48 +1,62 @@
-"""Makes a batch of a request, whichever of the three ways its photos come; all of it is accepted, or nothing."""
+"""Makes a batch of a request, whichever of the three ways its photos come; all of it is accepted, or nothing.
+
+Under an idempotency key, the batch that the same request made before is found instead.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from http import HTTPStatus
+from typing import IO
 
 from flask import Request, Response, g
 
 from api.batch_forms import FORM_TYPE, read_photos
 from api.batch_lists import JSON_TYPES, LINES_TYPES, read_list
+from api.batch_pages import every_item
 from api.batch_presenters import batch_response, created_response, item_model, upload_form, written_items
+from api.context import Services
+from api.idempotency import REPLAYED, HeldKey, once
 from api.problems import UNSUPPORTED_FORMAT, ProblemError, unavailable
 from api.upload_places import upload_place
 from shared.batch_schemas import BatchItem
 from shared.config import Settings
 from shared.errors import Transient
 from shared.jobs.batch_record import BatchRecord, BatchSource
+from shared.jobs.batch_replays import accepted_batch
 from shared.jobs.batch_writer import BatchWriter
 from shared.jobs.batches import BatchLifecycle
+from shared.jobs.idempotency import KeyMark
 from shared.names import LOCAL_TENANT
 
 logger = logging.getLogger(__name__)
 
+_Made = tuple[BatchRecord, IO[bytes] | None]
+"""A batch, and its items with their forms if they are written already."""
 
-def accept_batch(request: Request, batches: BatchLifecycle, settings: Settings) -> Response:
-    """Make a batch of a request and answer with it.
+
+def accept_batch(request: Request, here: Services) -> Response:
+    """Make a batch of a request, or find the one that the same request made before, and answer with it.
 
     Raises
     ------
     ProblemError
-        415 for a content type that is none of them, 503 if nothing was accepted; otherwise as its readers do.
+        415 for a content type that is none of them, 503 if nothing was accepted; otherwise as its readers and the
+        idempotency key do.
     """
-    with _said_if_away():
+    batches = BatchLifecycle(here.jobs)
+    with once(request, here, LOCAL_TENANT) as key:
         if request.mimetype in {*JSON_TYPES, *LINES_TYPES}:
-            return _accept_list(request, batches, settings)
+            return _accept_list(request, batches, here.settings, key)
         if request.mimetype == FORM_TYPE:
-            return _accept_photos(request, batches, settings)
-    detail = (
-        "Send photos or an archive as multipart/form-data, or a list of items as application/json or"
-        f" application/x-ndjson, not {request.mimetype or 'a body without a content type'}."
-    )
-    raise ProblemError(UNSUPPORTED_FORMAT, detail)
+            return _accept_photos(request, batches, here.settings, key)
+        detail = (
+            "Send photos or an archive as multipart/form-data, or a list of items as application/json or"
+            f" application/x-ndjson, not {request.mimetype or 'a body without a content type'}."
+        )
+        raise ProblemError(UNSUPPORTED_FORMAT, detail)
 
 
 @contextmanager
@@ -55,34 +69,65 @@ def _said_if_away() -> Iterator[None]:
         raise unavailable(detail) from error
 
 
-def _accept_list(request: Request, batches: BatchLifecycle, settings: Settings) -> Response:
-    with (
-        read_list(request, settings) as wanted,
-        batches.begin(LOCAL_TENANT, wanted.source, wanted.options.options) as writer,
-    ):
-        wanted.write(writer)
-        if wanted.source is BatchSource.URL:
-            return accepted_response(batches, writer.commit())
-        with ExitStack() as on_failure:
-            # Written before the batch is accepted: whoever makes one gets its forms.
-            items = on_failure.enter_context(written_items(_new_items(batches, writer)))
-            record = _as_it_is(batches, writer.commit())
-            on_failure.pop_all()
-        return created_response(record, items, batches.jobs.clock())
+def _accept_list(request: Request, batches: BatchLifecycle, settings: Settings, key: HeldKey) -> Response:
+    with read_list(request, settings) as wanted:
+
+        @_said_if_away()
+        def make(mark: KeyMark | None) -> _Made:
+            options = wanted.options.options
+            with ExitStack() as on_failure, batches.begin(LOCAL_TENANT, wanted.source, options) as writer:
+                wanted.write(writer)
+                items = None
+                if wanted.source is BatchSource.PRESIGNED:
+                    # Written before the batch is accepted: whoever makes one gets its forms.
+                    items = on_failure.enter_context(written_items(_new_items(batches, writer)))
+                record = writer.commit(mark)
+                on_failure.pop_all()
+                return record, items
+
+        return _answer(batches, *key.settle(wanted.fingerprint, find=_finder(batches), make=make))
 
 
-def _accept_photos(request: Request, batches: BatchLifecycle, settings: Settings) -> Response:
-    batches.jobs.store.check()  # said before gigabytes are received
-    with upload_place(), read_photos(request, settings) as photos:
-        options = photos.options.options
-        with batches.begin(LOCAL_TENANT, BatchSource.UPLOAD, options) as writer:
-            photos.write(writer)
-            return accepted_response(batches, writer.commit())
+def _accept_photos(request: Request, batches: BatchLifecycle, settings: Settings, key: HeldKey) -> Response:
+    def keep_if_possible() -> None:
+        with suppress(Transient):  # the key is held once more before anything is made
+            key.keep()
+
+    with _said_if_away():
+        batches.jobs.store.check()  # said before gigabytes are received
+    with upload_place(), read_photos(request, settings, keep_if_possible) as photos:
+
+        @_said_if_away()
+        def make(mark: KeyMark | None) -> _Made:
+            with batches.begin(LOCAL_TENANT, BatchSource.UPLOAD, photos.options.options) as writer:
+                photos.write(writer, key.keep)
+                return writer.commit(mark), None
+
+        return _answer(batches, *key.settle(photos.fingerprint, find=_finder(batches), make=make))
 
 
-def accepted_response(batches: BatchLifecycle, record: BatchRecord) -> Response:
-    """Answer that a batch is accepted and will be measured."""
-    return batch_response(_as_it_is(batches, record), batches.jobs.clock(), status=HTTPStatus.ACCEPTED)
+def _finder(batches: BatchLifecycle) -> Callable[[str], _Made | None]:
+    def find(batch_id: str) -> _Made | None:
+        record = accepted_batch(batches, LOCAL_TENANT, batch_id)
+        return None if record is None else (record, None)
+
+    return find
+
+
+def _answer(batches: BatchLifecycle, made: _Made, is_replay: bool) -> Response:
+    """Answer that a batch is accepted: 201 with its forms if its photos come by them, 202 otherwise."""
+    record, items = made
+    now_ms = batches.jobs.clock()
+    if not is_replay:
+        record = _as_it_is(batches, record)
+    if record.source is BatchSource.PRESIGNED:
+        items = written_items(every_item(batches, record)) if items is None else items
+        response = created_response(record, items, now_ms)
+    else:
+        response = batch_response(record, now_ms, status=HTTPStatus.ACCEPTED)
+    if is_replay:
+        response.headers.update(REPLAYED)
+    return response
 
 
 def _as_it_is(batches: BatchLifecycle, record: BatchRecord) -> BatchRecord:

@@ -7,16 +7,17 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, Any, Final, cast
+from typing import IO, Any, BinaryIO, Final, cast
 
 import orjson
 from flask import Request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from api.batch_items import ItemInvalid, PlannedItem, plan_item
-from api.batch_options import BatchOptions
+from api.batch_options import ROUTE, BatchOptions
 from api.deadline import upload_deadline
 from api.draining import drain
+from api.idempotency import Fingerprint
 from api.json_text import ITEMS, JsonText, Member, members_of_lines, members_of_object
 from api.options import once_each
 from api.problems import PAYLOAD_TOO_LARGE, ProblemError, invalid, invalid_all
@@ -48,6 +49,10 @@ class ItemList:
     options: BatchOptions
     _lines: IO[bytes]
     _settings: Settings
+
+    def fingerprint(self) -> str:
+        """Return what tells this list from another; how it was written as JSON does not."""
+        return Fingerprint(ROUTE).add(self.options.as_bytes()).add_file(cast("BinaryIO", self._lines)).text()
 
     def write(self, writer: BatchWriter) -> None:
         """Note every item in a batch in the making."""
@@ -103,7 +108,7 @@ def _written(members: Iterator[Member], lines: IO[bytes], max_items: int) -> dic
             continue
         if n_items == max_items:
             raise BatchTooLarge(f"a batch may have at most {max_items} items")
-        lines.write(orjson.dumps(value) + b"\n")
+        lines.write(orjson.dumps(value, option=orjson.OPT_SORT_KEYS) + b"\n")
         n_items += 1
     if n_items == 0:
         raise invalid(ITEMS, "there are none")

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from pydantic import ConfigDict
+
+from api import idempotency
 from api.batch_items import FetchedItem, UploadedItem
 from api.options import FORM_ENCODING, OPTION_SCHEMAS, QUERY_PARAMETERS
+from shared.batch_schemas import NewBatch
 from shared.schema_base import Schema
 
 _REFERENCE: Final = "reference"
@@ -30,7 +34,10 @@ def _item(kind: type[Schema]) -> dict[str, Any]:
 _ITEM: Final = {"oneOf": [_item(UploadedItem), _item(FetchedItem)]}
 
 SUBMIT_EXTENSIONS: Final = {
-    "parameters": [parameter for parameter in QUERY_PARAMETERS if parameter["name"] != _REFERENCE],
+    "parameters": [
+        *(parameter for parameter in QUERY_PARAMETERS if parameter["name"] != _REFERENCE),
+        idempotency.PARAMETER,
+    ],
     "requestBody": {
         "required": True,
         "content": {
@@ -64,3 +71,14 @@ SUBMIT_EXTENSIONS: Final = {
     },
 }
 """What the OpenAPI library takes beside what it finds by itself."""
+
+_CREATED: Final[Any] = {
+    "openapi_extra": {"description": "Created; its photos are awaited", "headers": idempotency.REPLAYED_HEADERS}
+}
+"""What the OpenAPI library reads in a model, beside what pydantic does."""
+
+
+class CreatedBatch(NewBatch):
+    """A batch whose photos are awaited, with every item and its upload form, in the order of the request."""
+
+    model_config = ConfigDict(title=NewBatch.__name__, **_CREATED)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
 from api.problems import invalid, invalid_fields
 from api.webhook_targets import check_webhook_of
 from shared.schemas import JobOptions
+
+ROUTE: Final = "POST /v1/batches"
+"""For fingerprints of what makes a batch."""
 
 
 class BatchOptions:
@@ -36,6 +39,10 @@ class BatchOptions:
         except ValidationError as error:
             raise invalid_fields(error) from error
         self._given = self.options.model_dump(exclude_unset=True)
+
+    def as_bytes(self) -> bytes:
+        """Return what tells them from others: a default counts as not given."""
+        return self.options.model_dump_json(exclude_defaults=True).encode()
 
     def for_item(self, own: Mapping[str, Any]) -> JobOptions:
         """Return the options of an item: the batch's, and over them its own, its reference among them.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from api.batch_presenters import item_model, upload_form
-from shared.batch_schemas import BatchItemList, BatchList
+from shared.batch_schemas import BatchItem, BatchItemList, BatchList
 from shared.jobs.batch_record import BatchRecord, BatchSource
 from shared.jobs.batch_store import BatchQuery
 from shared.jobs.batches import BatchLifecycle
@@ -16,6 +17,8 @@ from shared.views import batch_view
 
 _LOOKED_AT: Final = 500
 """Batches that are looked at for one page of those in a status, which no index has."""
+
+_ITEMS_AT_ONCE: Final = 1000
 
 
 def page_of_batches(batches: BatchLifecycle, wanted: BatchQuery, status: BatchStatus | None) -> BatchList:
@@ -47,6 +50,15 @@ def page_of_items(
     }
     cursor = str(page[-1].item_index) if len(found) > limit else None
     return BatchItemList(data=[item_model(record, forms.get(record.id)) for record in page], next_cursor=cursor)
+
+
+def every_item(batches: BatchLifecycle, batch: BatchRecord) -> Iterator[BatchItem]:
+    """Yield all items in item order, with the forms of photos that are awaited by one."""
+    after_index: int | None = -1
+    while after_index is not None:
+        page = page_of_items(batches, batch, status=None, limit=_ITEMS_AT_ONCE, after_index=after_index)
+        yield from page.data
+        after_index = None if page.next_cursor is None else int(page.next_cursor)
 
 
 def _told_of(batches: BatchLifecycle, batch: BatchRecord, records: list[JobRecord]) -> dict[str, Item]:

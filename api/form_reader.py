@@ -112,7 +112,12 @@ class _Slice(io.RawIOBase):
 
 
 @contextmanager
-def read_form(request: Request, check: Callable[[str, str], None], folder: str | None) -> Iterator[ReceivedForm]:
+def read_form(
+    request: Request,
+    check: Callable[[str, str], None],
+    folder: str | None,
+    while_it_comes: Callable[[], None] = lambda: None,
+) -> Iterator[ReceivedForm]:
     """Receive a form; its temporary file lives as long as the block.
 
     Parameters
@@ -123,6 +128,8 @@ def read_form(request: Request, check: Callable[[str, str], None], folder: str |
         Told of each file, its field and its name, before its bytes are read; refuses what is refused by that alone.
     folder : str or None
         Where the temporary file lies; None for the system's own folder.
+    while_it_comes : callable
+        Called again and again until the form has come; what it raises ends the reading.
 
     Raises
     ------
@@ -133,7 +140,7 @@ def read_form(request: Request, check: Callable[[str, str], None], folder: str |
     """
     with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES, dir=folder) as spool:
         form = ReceivedForm(cast("IO[bytes]", spool))
-        _Receiver(form, check).receive(request)
+        _Receiver(form, check).receive(request, while_it_comes)
         yield form
 
 
@@ -148,12 +155,13 @@ class _Receiver:
         self._text = bytearray()
         self._text_bytes = 0
 
-    def receive(self, request: Request) -> None:
+    def receive(self, request: Request, while_it_comes: Callable[[], None]) -> None:
         boundary = request.mimetype_params.get("boundary", "").encode()
         if not boundary:
             raise invalid("body", "is not a form: its content type names no boundary")
         decoder = MultipartDecoder(boundary, _BUFFER_BYTES)
         for piece in _cut_between_lines(iter(lambda: request.stream.read(_CHUNK_BYTES), b""), b"--" + boundary):
+            while_it_comes()
             self._decode(decoder, piece)
         self._decode(decoder, None)
 

@@ -60,10 +60,13 @@ PARAMETER: Final = {
     " `Idempotent-Replayed: true`.",
 }
 """Parameter object of OpenAPI."""
-_REPLAYED_HEADER: Final = {
-    "schema": {"type": "string", "const": "true"},
-    "description": "The same request was accepted before, under the same key.",
+REPLAYED_HEADERS: Final = {
+    "Idempotent-Replayed": {
+        "schema": {"type": "string", "const": "true"},
+        "description": "The same request was accepted before, under the same key.",
+    }
 }
+"""Headers of an answer, as OpenAPI has them."""
 
 
 def replayable(description: str, model: str) -> dict[str, Any]:
@@ -77,7 +80,7 @@ def replayable(description: str, model: str) -> dict[str, Any]:
     return {
         "description": description,
         "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{model}"}}},
-        "headers": {"Idempotent-Replayed": _REPLAYED_HEADER},
+        "headers": REPLAYED_HEADERS,
     }
 
 

@@ -13,14 +13,15 @@ from pydantic import Field
 
 from api import problems
 from api.batch_intake import accept_batch
-from api.batch_openapi import SUBMIT_EXTENSIONS
+from api.batch_openapi import SUBMIT_EXTENSIONS, CreatedBatch
 from api.batch_pages import page_of_batches, page_of_items
 from api.batch_presenters import batch_response, conditional_batch_response
 from api.context import services
+from api.idempotency import replayable
 from api.presenters import JSON_TYPE, model_json
 from api.problems import ProblemError, problem_responses
 from api.routes.jobs import WaitQuery
-from shared.batch_schemas import Batch, BatchItemList, BatchList, NewBatch
+from shared.batch_schemas import Batch, BatchItemList, BatchList
 from shared.errors import AlreadyFinished
 from shared.jobs.batch_record import BatchRecord
 from shared.jobs.batch_store import BatchQuery
@@ -63,8 +64,8 @@ class ItemListQuery(Schema):
     summary="Submit many photos",
     openapi_extensions=SUBMIT_EXTENSIONS,
     responses={
-        "201": NewBatch,
-        "202": Batch,
+        "201": CreatedBatch,
+        "202": replayable("Accepted", "Batch"),
         **problem_responses(
             problems.ARCHIVE_INVALID,
             problems.DUPLICATE_REFERENCE,
@@ -72,13 +73,15 @@ class ItemListQuery(Schema):
             problems.UPLOAD_TIMEOUT,
             problems.PAYLOAD_TOO_LARGE,
             problems.UNSUPPORTED_FORMAT,
+            problems.IDEMPOTENCY_IN_FLIGHT,
+            problems.IDEMPOTENCY_KEY_REUSED,
             problems.UNAVAILABLE,
         ),
     },
 )
 def submit_batch() -> Response:
     """Make a batch: 202 when its photos came along or are fetched, 201 with upload forms when they are awaited."""
-    return accept_batch(request, _batches(), services().settings)
+    return accept_batch(request, services())
 
 
 @bp.get(
