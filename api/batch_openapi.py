@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pydantic import ConfigDict
 
@@ -73,12 +73,13 @@ SUBMIT_EXTENSIONS: Final = {
 """What the OpenAPI library takes beside what it finds by itself."""
 
 _CREATED: Final[Any] = {
-    "openapi_extra": {"description": "Created; its photos are awaited", "headers": idempotency.REPLAYED_HEADERS}
+    "title": NewBatch.__name__,
+    "openapi_extra": {"description": "Created; its photos are awaited", "headers": idempotency.REPLAYED_HEADERS},
 }
-"""What the OpenAPI library reads in a model, beside what pydantic does."""
+"""`openapi_extra` is read by the OpenAPI library, not by pydantic."""
 
 
 class CreatedBatch(NewBatch):
     """A batch whose photos are awaited, with every item and its upload form, in the order of the request."""
 
-    model_config = ConfigDict(title=NewBatch.__name__, **_CREATED)
+    model_config = cast("ConfigDict", _CREATED)

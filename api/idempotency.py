@@ -17,6 +17,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, BinaryIO, Final, Self, TypeVar
 
 from flask import Request
@@ -26,6 +27,8 @@ from api.problems import IDEMPOTENCY_IN_FLIGHT, IDEMPOTENCY_KEY_REUSED, ProblemE
 from api.uploads import drain_unread
 from shared.clock import Clock, system_clock, to_ms
 from shared.errors import Transient
+from shared.jobs.batch_replays import accepted_batch
+from shared.jobs.batches import BatchLifecycle
 from shared.jobs.idempotency import (
     LOCK_S,
     IdempotencyIndex,
@@ -34,6 +37,8 @@ from shared.jobs.idempotency import (
     KnownRequest,
     Reservation,
 )
+from shared.jobs.replays import accepted_job
+from shared.names import is_batch_id
 
 logger = logging.getLogger(__name__)
 
@@ -140,11 +145,24 @@ class Fingerprint:
 
 
 class HeldKey:
-    """The idempotency key of the request in hand, if it has one."""
+    """The idempotency key of the request in hand, if it has one.
 
-    def __init__(self, index: IdempotencyIndex, slot: KeySlot | None, clock: Clock = system_clock) -> None:
+    Parameters
+    ----------
+    stands : callable
+        Tells by its id whether a job or batch that was made under the key is still there, whichever route made it.
+    """
+
+    def __init__(
+        self,
+        index: IdempotencyIndex,
+        slot: KeySlot | None,
+        stands: Callable[[str], bool],
+        clock: Clock = system_clock,
+    ) -> None:
         self._index = index
         self._slot = slot
+        self._stands = stands
         self._clock = clock
         self._token = secrets.token_hex(16)
         self._known: KnownRequest | None = None
@@ -198,7 +216,7 @@ class HeldKey:
         fingerprint : callable
             Returns the fingerprint of the request; not asked when it has no key.
         find : callable
-            Returns what was made by its id, None if it is gone; then the key is as new.
+            Returns what the same request made, by its id, None if it is gone; then the key is as new.
         make : callable
             Makes it; is given what has to be kept with it.
 
@@ -214,11 +232,11 @@ class HeldKey:
             self.reserve()
         mark = KeyMark(self._slot, fingerprint(), self._token)
         while self._known is not None:
-            found = find(self._known.object_id)
-            if found is not None:
-                if self._known.fingerprint != mark.fingerprint:
-                    raise ProblemError(IDEMPOTENCY_KEY_REUSED, "This key was used for another request; take a new one.")
-                return found, True
+            if self._known.fingerprint == mark.fingerprint:
+                if (found := find(self._known.object_id)) is not None:
+                    return found, True
+            elif self._stands(self._known.object_id):
+                raise ProblemError(IDEMPOTENCY_KEY_REUSED, "This key was used for another request; take a new one.")
             self._index.forget(self._known.object_id)
             self.reserve()
         made = make(mark)
@@ -246,7 +264,7 @@ def once(request: Request, here: Services, tenant: str) -> Iterator[HeldKey]:
     try:
         key = given_key(request)
         slot = None if key is None else KeySlot.of(tenant, key)
-        held = HeldKey(here.jobs.store.idempotency, slot, here.jobs.clock)
+        held = HeldKey(here.jobs.store.idempotency, slot, partial(_stands, here, tenant), here.jobs.clock)
         held.reserve()
     except (ProblemError, Transient):
         drain_unread(request, here.settings)
@@ -255,6 +273,12 @@ def once(request: Request, here: Services, tenant: str) -> Iterator[HeldKey]:
         yield held
     finally:
         held.release()
+
+
+def _stands(here: Services, tenant: str, object_id: str) -> bool:
+    if is_batch_id(object_id):
+        return accepted_batch(BatchLifecycle(here.jobs), tenant, object_id) is not None
+    return accepted_job(here.jobs, tenant, object_id) is not None
 
 
 def in_flight() -> ProblemError:

@@ -50,6 +50,10 @@ def replayed(response: TestResponse) -> bool:
     return "Idempotent-Replayed" in response.headers
 
 
+def stands(object_id: str) -> bool:
+    return True
+
+
 def api_over(core: Core) -> FlaskClient:
     waiters = Waiters(core.store, places=1)
     return create_app(Services(core.jobs, core.desk, waiters, core.settings)).test_client()
@@ -161,16 +165,16 @@ def test_another_request_under_the_same_key(api: FlaskClient, live_core: Core, o
 def test_a_key_of_another_route_is_reused(live_core: Core) -> None:
     fingerprints = [Fingerprint(route).add(b"{}").text() for route in ("POST /v1/jobs", "POST /v1/batches")]
     slot = KeySlot.of(LOCAL_TENANT, "k")
-    held = HeldKey(live_core.store.idempotency, slot)
+    held = HeldKey(live_core.store.idempotency, slot, stands)
     held.reserve()
     index = live_core.store.idempotency
     held.settle(
         lambda: fingerprints[0], find=lambda _: None, make=lambda mark: confirmed(index, mark, new_job_id(), live_core)
     )
-    other = HeldKey(index, slot)
+    other = HeldKey(index, slot, stands)
     other.reserve()
     with pytest.raises(ProblemError) as refused:
-        other.settle(lambda: fingerprints[1], find=lambda found: found, make=lambda _: "never")
+        other.settle(lambda: fingerprints[1], find=lambda _: None, make=lambda _: "never")
     assert refused.value.kind.code == "idempotency_key_reused"
 
 
@@ -266,7 +270,7 @@ def test_many_at_once_are_accepted_once(api: FlaskClient, live_core: Core) -> No
 
 def test_a_slow_request_keeps_its_key(aging_core: Core) -> None:
     index, slot = aging_core.store.idempotency, KeySlot.of(LOCAL_TENANT, "k")
-    slow = HeldKey(index, slot, aging_core.clock)
+    slow = HeldKey(index, slot, stands, aging_core.clock)
     slow.reserve()
     for _ in slow.keeping(range(4)):
         aging_core.clock.advance(LOCK_S / 2 + 1)
@@ -275,7 +279,7 @@ def test_a_slow_request_keeps_its_key(aging_core: Core) -> None:
 
 def test_a_request_that_stood_still_for_too_long_makes_nothing(aging_core: Core) -> None:
     index, slot = aging_core.store.idempotency, KeySlot.of(LOCAL_TENANT, "k")
-    slow = HeldKey(index, slot, aging_core.clock)
+    slow = HeldKey(index, slot, stands, aging_core.clock)
     slow.reserve()
     aging_core.clock.advance(LOCK_S + 1)
     assert index.reserve(slot, "another", lock_s=LOCK_S) is Reservation.RESERVED
