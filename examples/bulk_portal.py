@@ -31,6 +31,7 @@ TYPES = {
 }
 UPLOADS_AT_ONCE = 8
 ATTEMPTS = 8
+MAX_REFERENCE = 128
 AGAIN = {429, 500, 502, 503, 504}
 
 
@@ -70,13 +71,31 @@ def ask(http: httpx.Client, method: str, url: str, **options: Any) -> httpx.Resp
         except httpx.TransportError as error:
             trouble = str(error)
         else:
-            if answer.status_code not in AGAIN:
+            # The latter: a request that a killed run sent is still being answered.
+            if answer.status_code not in AGAIN and b"idempotency_in_flight" not in answer.content[:1000]:
                 if answer.is_error:
                     sys.exit(f"{method} {url.partition('?')[0]} answers {answer.status_code}: {answer.text[:500]}")
                 return answer
             trouble = f"status {answer.status_code}"
         time.sleep(min(2**attempt, 30))
     sys.exit(f"{method} {url.partition('?')[0]}: {trouble}; giving up, run the same again later")
+
+
+def reference_of(number: int, name: str) -> str:
+    """Return the path of a photo, or one made of it: a letter or digit first, 128 printable characters, unique."""
+    if name[0].isalnum() and name.isprintable() and len(name) <= MAX_REFERENCE:
+        return name
+    return "".join(letter if letter.isprintable() else "_" for letter in f"{number} {name}")[:MAX_REFERENCE]
+
+
+def photos_in(folder: Path) -> dict[str, Path]:
+    """Return the photos of a folder, and of the folders in it, by their references."""
+    found = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in TYPES and path.is_file()]
+    for path in found:
+        if path.stat().st_size == 0:
+            print(f"{path} is empty and left out", file=sys.stderr)
+    names = [(path.relative_to(folder).as_posix(), path) for path in found if path.stat().st_size]
+    return {reference_of(number, name): path for number, (name, path) in enumerate(names)}
 
 
 def make_batch(http: httpx.Client, photos: dict[str, Path], progress: Progress) -> str:
@@ -143,11 +162,7 @@ def main() -> None:
     arguments.add_argument("folder", type=Path)
     arguments.add_argument("--out", type=Path, default=Path("results.csv"))
     given = arguments.parse_args()
-    photos = {
-        path.relative_to(given.folder).as_posix(): path
-        for path in sorted(given.folder.rglob("*"))
-        if path.suffix.lower() in TYPES and path.is_file()
-    }
+    photos = photos_in(given.folder)
     if not photos:
         sys.exit(f"there is no photo in {given.folder}")
     progress = Progress(given.out.with_name(given.out.name + ".state"))

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Submit one photo and wait for its measurements: sh submit_and_poll.sh photo.jpg
-# Prints the result as JSON. Ends with 0 when it was measured, 1 when the photo was rejected or the service failed.
+# Prints the result as JSON. Ends with 0 when it was measured, 1 when the photo was rejected or the service failed, and
+# as curl does when the service cannot be reached.
 # Needs curl. Where the service is comes from FACEFIT_URL, the key from FACEFIT_API_KEY if there are keys.
 set -eu
 
@@ -10,7 +11,7 @@ answer=$(mktemp)
 trap 'rm -f "$answer"' EXIT
 
 call() { # prints the status; the body is in $answer
-    curl --silent --show-error --retry 5 --retry-connrefused --output "$answer" --write-out '%{http_code}' \
+    curl --silent --show-error --retry 7 --retry-all-errors --output "$answer" --write-out '%{http_code}' \
         ${FACEFIT_API_KEY:+--header "Authorization: Bearer $FACEFIT_API_KEY"} "$@"
 }
 
@@ -18,9 +19,14 @@ first() { # the first string of a name in $answer
     grep -o "\"$1\":\"[^\"]*\"" "$answer" | head -n 1 | cut -d '"' -f 4
 }
 
-# The same key however often this is sent again: the photo is measured once.
+# The same key however often this is sent again: the photo is measured once. 409: a first try is still being answered.
 key=$(cksum < "$photo" | tr ' ' '-')-$$
-status=$(call --header "Idempotency-Key: $key" --form "image=@$photo" --form "reference=$(basename "$photo")" "$url/v1/jobs")
+status=409
+while [ "$status" = 409 ]; do
+    status=$(call --header "Idempotency-Key: $key" --form "image=@\"$photo\"" \
+        --form-string "reference=$(basename "$photo")" "$url/v1/jobs")
+    [ "$status" != 409 ] || sleep 2
+done
 if [ "$status" != 202 ]; then
     cat "$answer" >&2
     exit 1
