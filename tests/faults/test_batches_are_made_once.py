@@ -95,6 +95,10 @@ def made(archive: BatchArchive) -> set[str]:
     return {batch_id for _, batch_id in archive.manifests()}
 
 
+def uploads(archive: BatchArchive) -> set[str]:
+    return {found.key for found in archive.objects.list(f"{layout.UPLOADS}{LOCAL_TENANT}/")}
+
+
 def wait_for_manifest(archive: BatchArchive, before: set[str]) -> str:
     wait_until(lambda: made(archive) > before, "the manifest was not written")
     (batch_id,) = made(archive) - before
@@ -114,12 +118,11 @@ def items_of(http: httpx.Client, batch_id: str) -> list[dict[str, Any]]:
 
 def test_the_api_killed_once_the_manifest_is_written(broken: Stack, http: httpx.Client, archive: BatchArchive) -> None:
     client, before = Client(http, "/v1/batches", "killed-after-the-manifest", {"files": PHOTOS}), made(archive)
-    killed = broken.supervisor.pid("api")
+    stored, killed = uploads(archive), broken.supervisor.pid("api")
     found: list[str] = []
 
     def kill_between_manifest_and_records() -> None:
-        prefix = f"{layout.UPLOADS}{LOCAL_TENANT}/"
-        wait_until(lambda: next(iter(archive.objects.list(prefix)), None) is not None, "no photo was stored")
+        wait_until(lambda: not uploads(archive) <= stored, "no photo was stored")
         broken.supervisor.kill("store", signal.SIGSTOP)
         broken.supervisor.kill("redis", signal.SIGSTOP)
         try:
