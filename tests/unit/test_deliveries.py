@@ -150,6 +150,9 @@ def test_a_pause_is_never_shorter_than_stated_nor_than_asked_for_and_has_a_bound
         ("", None),
         (None, None),
         ("Wed, 99 Oct 2015 07:29:00 GMT", None),
+        ("Wed, 21 Oct 99999999999 07:29:00 GMT", None),
+        ("Wed, 21 Oct 2015 99999999999999999999:29:00 GMT", None),
+        ("Wed, 21 Oct 2015 07:29:00 +99999999999999999999", None),
     ],
 )
 def test_retry_after(value: str | None, seconds: float | None) -> None:
@@ -163,6 +166,12 @@ def test_a_receiver_that_asks_for_time_gets_it(office: Office) -> None:
 
 
 # What is sent, and what is noted
+
+
+def test_what_was_taken_is_delivered_whatever_its_receiver_asks_for(office: Office) -> None:
+    record = office.owe()
+    office.send_due(Answers([200], retry_after="Wed, 21 Oct 99999999999 07:29:00 GMT"))
+    assert office.log_of(record) == [(200, None)]
 
 
 def test_what_is_sent_is_signed_and_the_same_each_time(office: Office) -> None:
