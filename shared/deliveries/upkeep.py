@@ -68,6 +68,9 @@ class DeliveryUpkeep:
                 except ObjectMissing:
                     self._store.drop(delivery_id)
                     continue
+                except UnreadableObject:
+                    logger.exception("left as it is: %s", delivery_id)
+                    continue
                 self._desk.put_away(record, body)
         return len(due)
 

@@ -214,6 +214,22 @@ def test_a_deletion_between_an_attempt_and_its_note_in_storage() -> None:
     assert stored(office) == []
 
 
+def test_a_delivery_that_cannot_be_read_stops_no_other(office: Office) -> None:
+    damaged, whole = office.owe(), office.owe()
+    for _ in range(2):
+        claim = office.desk.claim()
+        assert claim is not None
+        office.store.settle(claim, [Attempt(office.clock(), 200, 1, None)], Verdict(DELIVERED, 1, 0))
+    objects_of(office).put(delivery_key(damaged), b"no delivery")
+    office.clock.advance(15)
+    office.upkeep.due()
+    assert office.store.unarchived(10, grace_s=0) == [damaged.id]
+    assert office.desk.archive.read(whole)[0].status is DELIVERED
+    office.clock.advance(8 * 86_400)
+    office.upkeep.due()
+    assert stored(office) == []
+
+
 def test_what_is_kept_long_enough_goes(office: Office) -> None:
     record = office.owe()
     office.clock.advance(7 * 86_400)
