@@ -14,7 +14,7 @@ from shared.clock import system_clock
 from shared.deliveries.record import Attempt, DeliveryStatus, is_delivery_id
 from shared.deliveries.schedule import SCHEDULE_S, retry_after_s, verdict_after
 from shared.deliveries.store import DeliveryQuery
-from shared.errors import DeliveryNotFound, StorageUnavailable
+from shared.errors import DeliveryNotFound, RecordsUnavailable, StorageUnavailable
 from shared.names import LOCAL_TENANT, job_id_time
 from shared.storage import layout
 from shared.wire import Trouble
@@ -84,6 +84,14 @@ def test_nothing_is_owed_about_what_was_deleted(office: Office) -> None:
     assert stored(office) == []
     with pytest.raises(DeliveryNotFound):
         office.find(record)
+
+
+def test_a_test_that_was_refused_leaves_nothing(office: Office) -> None:
+    store_of(office).away = True
+    with pytest.raises(RecordsUnavailable):
+        office.desk.owe_test(LOCAL_TENANT, URL)
+    store_of(office).away = False
+    assert stored(office) == []
 
 
 def test_storage_away_means_not_owed(office: Office) -> None:
