@@ -214,6 +214,21 @@ def test_a_deletion_between_an_attempt_and_its_note_in_storage() -> None:
     assert stored(office) == []
 
 
+def test_a_sender_that_is_slow_to_tell_storage_does_not_undo_what_came_after(office: Office) -> None:
+    record = office.owe()
+    office.send_due(Answers([500]))
+    earlier = office.find(record)
+    office.clock.advance(5)
+    office.send_due(Answers([200]))
+    office.desk.put_away(earlier, office.archive_body(record))
+    office.clock.advance(15)
+    office.upkeep.due()
+    store_of(office).forget_everything()
+    office.upkeep.rebuild_if_lost()
+    assert office.log_of(record) == [(500, "status"), (200, None)]
+    assert office.desk.claim() is None
+
+
 def test_a_delivery_that_cannot_be_read_stops_no_other(office: Office) -> None:
     damaged, whole = office.owe(), office.owe()
     for _ in range(2):
