@@ -53,7 +53,7 @@ class Hands:
         Parameters
         ----------
         take : callable
-            Returns a claim to what is due, None if nothing is; may raise `Transient`. Whatever else it raises is logged.
+            Returns a claim to what is due, None if nothing is; may raise `Transient`; all else is logged.
         do : callable
             Does it. What it raises ends nothing but this one: the lease brings it back.
         """

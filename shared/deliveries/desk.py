@@ -80,7 +80,7 @@ class DeliveryDesk:
         return self._owe(record, body)
 
     def owe_test(self, tenant: str, url: str) -> DeliveryRecord:
-        """Owe a target an event that only shows that the way is open; raises as `owe` does, and nothing is owed then."""
+        """Owe a target an event that only shows that the way is open; raises as `owe` does: then nothing is owed."""
         now = self.clock()
         expires_ms = now + to_ms(self.settings.retention_s)
         record = new_test_delivery(tenant, url, now_ms=now, expires_ms=expires_ms)
