@@ -14,7 +14,7 @@ from shared.errors import DeliveryNotFound, RecordsRebuilding
 from shared.names import LOCAL_TENANT
 from shared.storage import layout
 from tests.clock import FakeClock
-from tests.deliveries import Answers, Office, objects_of, store_of, stored
+from tests.deliveries import BATCH_ID, Answers, Office, objects_of, store_of, stored
 
 PENDING, DELIVERED, FAILED = DeliveryStatus
 
@@ -157,6 +157,14 @@ def test_a_rebuild_brings_back_nothing_that_was_deleted_or_has_expired(office: O
     assert stored(office) == ["deliveries/local/stray"]
     with pytest.raises(DeliveryNotFound):
         office.find(expired)
+
+
+def test_a_rebuild_brings_back_nothing_of_a_deleted_batch(office: Office) -> None:
+    office.owe(batch_id=BATCH_ID)
+    objects_of(office).put(layout.tombstone_key(LOCAL_TENANT, BATCH_ID), b"0")  # what its deletion did not come to yet
+    store_of(office).forget_everything()
+    office.upkeep.rebuild_if_lost()
+    assert (office.list_all(), office.desk.claim(), stored(office)) == ([], None, [])
 
 
 def test_a_redelivery_outlives_the_records(office: Office) -> None:
