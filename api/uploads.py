@@ -65,7 +65,7 @@ def read_submission(request: Request, settings: Settings, *, takes_options: bool
         no accepted image.
     """
     if takes_options and request.mimetype == JSON_TYPE:
-        yield Submission(*read_photo_at_url(_json_body(request, settings), _query(request), settings))
+        yield Submission(*read_photo_at_url(read_json(request, settings), _query(request), settings))
         return
     with ExitStack() as opened:
         with upload_deadline(request, pause_s=settings.max_upload_pause_s, total_s=settings.max_upload_s):
@@ -93,11 +93,18 @@ def _query(request: Request) -> list[tuple[str, str]]:
     return list(request.args.items(multi=True))
 
 
-def _json_body(request: Request, settings: Settings) -> bytes:
+def read_json(request: Request, settings: Settings) -> bytes:
+    """Read a body that is a JSON object or nothing, within bounds; it can be read again from the request.
+
+    Raises
+    ------
+    ProblemError
+        400 if it is longer than any such object, or cut short, 408 if it does not arrive.
+    """
     request.max_content_length = MAX_JSON_BYTES
     with upload_deadline(request, pause_s=settings.max_upload_pause_s, total_s=settings.max_upload_s):
         try:
-            body = request.get_data(cache=False)
+            body = request.get_data()
         except RequestEntityTooLarge as error:
             drain(request, _DRAIN_FACTOR * settings.max_upload_bytes)
             raise invalid("body", f"may have {MAX_JSON_BYTES} bytes as JSON") from error

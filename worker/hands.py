@@ -6,11 +6,14 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from shared.errors import Transient
 
 logger = logging.getLogger(__name__)
+
+_PAUSES_AFTER_A_BUG: Final = 20
+"""So many times the usual pause: few lines in the log, and who waits behind a bad record does not wait long."""
 
 
 class _Named(Protocol):
@@ -50,7 +53,7 @@ class Hands:
         Parameters
         ----------
         take : callable
-            Returns a claim to what is due, None if nothing is; may raise `Transient`.
+            Returns a claim to what is due, None if nothing is; may raise `Transient`; all else is logged.
         do : callable
             Does it. What it raises ends nothing but this one: the lease brings it back.
         """
@@ -71,7 +74,7 @@ class Hands:
                 if not free.acquire(timeout=self._poll_s):
                     continue
                 one_ended.clear()
-                claim = self._taken(take)
+                claim = self._taken(take, stop)
                 if claim is None:
                     free.release()
                     # Which may have made room at its receiver; else something becomes due.
@@ -79,9 +82,12 @@ class Hands:
                 else:
                     pool.submit(work, claim)
 
-    def _taken(self, take: Callable[[], Claim | None]) -> Claim | None:
+    def _taken(self, take: Callable[[], Claim | None], stop: threading.Event) -> Claim | None:
         try:
             return take()
         except Transient as error:
             logger.warning("%s: nothing can be claimed now: %s", self._work, error)
-            return None
+        except Exception:  # the outer wall: one record that cannot be read must not end the hands of all others
+            logger.exception("%s: what was to be claimed cannot be", self._work)
+            stop.wait(_PAUSES_AFTER_A_BUG * self._poll_s)
+        return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Annotated, Final
 
-from flask import Response
+from flask import Response, request
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import Field
 
@@ -13,6 +13,7 @@ from api import problems
 from api.context import services
 from api.presenters import model_json
 from api.problems import ProblemError, problem_responses
+from api.uploads import read_json
 from api.webhook_targets import check_webhook_target
 from shared.clock import MS_PER_S, from_ms
 from shared.deliveries.record import DELIVERY_ID_PATTERN, DeliveryRecord, DeliveryStatus, shown_url
@@ -35,6 +36,13 @@ _JSON: Final = "application/json"
 bp = APIBlueprint(
     "webhooks", __name__, url_prefix="/v1", abp_tags=[Tag(name="webhooks", description="Being called back.")]
 )
+
+
+@bp.before_request
+def read_body() -> None:
+    """Read what comes with a request within bounds, before anything parses it."""
+    if request.method == "POST":
+        read_json(request, services().settings)
 
 
 class DeliveryPath(Schema):
@@ -97,7 +105,10 @@ def redeliver(path: DeliveryPath) -> Response:
 @bp.post(
     "/webhooks/test",
     summary="Send a test event",
-    responses={"202": Delivery, **problem_responses(problems.WEBHOOK_TARGET_FORBIDDEN, problems.UNAVAILABLE)},
+    responses={
+        "202": Delivery,
+        **problem_responses(problems.WEBHOOK_TARGET_FORBIDDEN, problems.UPLOAD_TIMEOUT, problems.UNAVAILABLE),
+    },
 )
 def test_webhook(body: WebhookTest) -> Response:
     """Deliver a `webhook.test` event, signed and retried like any other."""

@@ -10,6 +10,7 @@ from shared.clock import from_ms
 from shared.deliveries.desk import DeliveryDesk
 from shared.deliveries.events import event_body
 from shared.deliveries.record import Event
+from shared.errors import UnreadableObject
 from shared.jobs.announcements import Announcement
 from shared.jobs.archive import JobArchive
 from shared.jobs.manifest import BatchHead
@@ -17,6 +18,7 @@ from shared.jobs.record import JobRecord
 from shared.jobs.store import JobStore
 from shared.names import is_job_id
 from shared.schemas import WebhookEvent
+from shared.storage import layout
 from shared.views import batch_view, job_view
 
 _ONLY_RUN: Final = 1
@@ -54,7 +56,7 @@ class WebhookAnnouncer:
         event = Event(ended.tenant, name, ended.run, ended.id, ended.batch_id, ended.expires_ms)
         shown: dict[str, Any] = job_view(ended).model_dump()
         if result_json:
-            shown["result"] = orjson.loads(result_json)
+            shown["result"] = _result(ended, result_json)
         self._owe(event, ended.options.webhook_url, shown, ended.finished_ms)
         # The desk looks for the tombstone of the job; that of its batch counts as well.
         if self._archive.is_deleted(ended.tenant, ended.id, ended.batch_id):
@@ -79,6 +81,13 @@ class WebhookAnnouncer:
     def forget_about(self, tenant: str, object_id: str) -> None:
         """Forget every delivery about a job, or about a batch and its items."""
         self._desk.forget_about(tenant, object_id)
+
+
+def _result(ended: JobRecord, result_json: bytes) -> Any:
+    try:
+        return orjson.loads(result_json)
+    except ValueError as error:
+        raise UnreadableObject(layout.outcome_key(ended.tenant, ended.id, ended.run)) from error
 
 
 def _completion_of(head: BatchHead) -> Event:

@@ -240,12 +240,14 @@ class MemoryDeliveryStore:
 
     @_atomic
     def archived(self, record: DeliveryRecord) -> bool:
-        """Note that storage has the record as it is here, unless it changed since; False if there is no record."""
+        """Note that storage has the record as it is here, or owes it again; False if there is no record."""
         entry = self._state.deliveries.get(record.id)
         if entry is not None:
             here = entry.record
             if (here.round, here.status, here.attempts) == (record.round, record.status, record.attempts):
                 entry.unarchived_ms = None
+            elif entry.unarchived_ms is None:
+                entry.unarchived_ms = self._clock()
         return entry is not None
 
     @_atomic

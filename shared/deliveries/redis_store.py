@@ -245,8 +245,9 @@ class RedisDeliveryStore:
         return self._due("unarchived", self._in(-grace_s), limit)
 
     def archived(self, record: DeliveryRecord) -> bool:
-        """Note that storage has the record as it is here, unless it changed since; False if there is no record."""
-        return bool(self._run("archived", record.id, record.round, record.status, _lines(record.attempts)))
+        """Note that storage has the record as it is here, or owes it again; False if there is no record."""
+        attempts = _lines(record.attempts)
+        return bool(self._run("archived", record.id, record.round, record.status, attempts, self._clock()))
 
     def expired(self, limit: int) -> list[DeliveryRecord]:
         """Return deliveries past their time of being kept."""

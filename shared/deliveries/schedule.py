@@ -69,7 +69,7 @@ def retry_after_s(value: str | None, *, now_ms: int) -> float | None:
         return float(text)
     try:
         at = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # the year 99999999999, and the like
         return None
     aware = at if at.tzinfo else at.replace(tzinfo=UTC)
     left_s = (aware - datetime.fromtimestamp(now_ms / MS_PER_S, tz=UTC)).total_seconds()

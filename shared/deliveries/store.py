@@ -163,7 +163,10 @@ class DeliveryStore(Protocol):
         ...
 
     def archived(self, record: DeliveryRecord) -> bool:
-        """Note that storage has the record as it is here, unless it changed since; False if there is no record."""
+        """Note that storage has the record as it is here; False if there is no record.
+
+        If the record changed since, it is owed to storage, also when it was there before: this may lie over it now.
+        """
         ...
 
     def expired(self, limit: int) -> list[DeliveryRecord]:

@@ -68,6 +68,9 @@ class DeliveryUpkeep:
                 except ObjectMissing:
                     self._store.drop(delivery_id)
                     continue
+                except UnreadableObject:
+                    logger.exception("left as it is: %s", delivery_id)
+                    continue
                 self._desk.put_away(record, body)
         return len(due)
 
@@ -88,7 +91,8 @@ class DeliveryUpkeep:
         deleted = self._archive.deleted_objects()
         done: Counter[str] = Counter()
         for record in self._archive.survey(deleted):
-            if record.expires_ms <= self._desk.clock():
+            # What is about an item lies beside the item, which has no tombstone of its own when its batch is deleted.
+            if record.expires_ms <= self._desk.clock() or (record.tenant, record.batch_id) in deleted:
                 self._archive.delete(record)
             elif self._store.create(record):
                 done["restored" if record.status is DeliveryStatus.PENDING else "restored_ended"] += 1

@@ -31,7 +31,7 @@ class MemoryFetchStore:
             if not pending.token
             and pending.due_ms <= now
             and not self._is_cancelled(entry)
-            and sum(_lane(other) == _lane(entry.record) for other in flying) < limits.per_receiver
+            and sum(_source(other) == _source(entry.record) for other in flying) < limits.per_receiver
             and sum(other.tenant == entry.record.tenant for other in flying) < limits.per_tenant
         ]
         if not free:
@@ -81,5 +81,10 @@ class MemoryFetchStore:
         return pending is not None
 
 
-def _lane(record: JobRecord) -> tuple[str, str]:
+def _source(record: JobRecord) -> tuple[str, str]:
     return record.tenant, record.fetch.receiver if record.fetch else ""
+
+
+def _lane(record: JobRecord) -> tuple[str, str]:
+    tenant, receiver = _source(record)
+    return tenant, receiver if record.queue.takes_turns else f"{receiver}|single"

@@ -57,8 +57,9 @@ class FetchStore(Protocol):
     def claim(self, limits: FetchLimits, *, lease_s: float) -> FetchClaim | None:
         """Give a photo that is due to the caller, or None.
 
-        Tenants are served in turn, and so are the receivers of one tenant. What a fetcher holds for longer than its
-        lease is due again. Items of a cancelled batch are not given.
+        Tenants are served in turn, and so are the receivers of one tenant; from a receiver, photos of batches and those
+        of their own come in turn, so that none of the latter waits for a batch. What a fetcher holds for longer than
+        its lease is due again. Items of a cancelled batch are not given.
         """
         ...
 

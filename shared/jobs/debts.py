@@ -62,9 +62,12 @@ class Debts:
             logger.warning("tearing up the ticket of %s is put off: %s", job_id, error)
 
     def purge(self, tenant: str, job_id: str, batch_id: str | None = None) -> None:
-        """Delete every object of a job but its tombstone, and what is told of it; raises as storage does."""
-        self._archive.purge(tenant, job_id, batch_id)
+        """Delete every object of a job but its tombstone, and what is told of it; raises as storage does.
+
+        What is told goes first: its records are in Redis, so that none is shown or sent even when storage is away.
+        """
         self._announcer.forget_about(tenant, job_id)
+        self._archive.purge(tenant, job_id, batch_id)
 
     def forget_told(self, tenant: str, batch_id: str) -> None:
         """Forget what is told of a batch and its items, but for objects that lie with its items; raises as storage."""

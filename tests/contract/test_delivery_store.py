@@ -322,6 +322,9 @@ def test_a_change_is_owed_to_storage_until_it_is_there(store: DeliveryStore, clo
     assert store.unarchived(10, grace_s=10) == [first.id]
     assert store.archived(second)
     assert store.unarchived(10, grace_s=10) == []
+    assert store.archived(first)  # whose writer was slow, and wrote it over the second
+    clock.advance(10)
+    assert store.unarchived(10, grace_s=10) == [first.id]
 
 
 def test_the_log_keeps_the_last_forty_attempts(store: DeliveryStore, clock: FakeClock) -> None:

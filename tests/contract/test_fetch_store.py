@@ -75,6 +75,24 @@ def test_a_job_is_not_measured_before_its_photo_is_here(store: JobStore) -> None
     assert store.queued_count(QueueName.INTERACTIVE) == 0
 
 
+def test_a_photo_of_its_own_does_not_wait_for_a_batch_from_the_same_receiver(store: JobStore, clock: FakeClock) -> None:
+    batch = make_batch(9, source=BatchSource.URL)
+    store.batches.create(batch)
+    created(store, *(item.awaiting(FetchFrom(RECEIVER, (16_384, 220))) for item in make_items(batch)))
+    limits = FetchLimits(per_receiver=3, per_tenant=5)
+    given = [claim(store, limits)]
+    clock.advance(1)
+    single = awaiting()
+    created(store, single)
+    given += [claim(store, limits) for _ in range(2)]
+    assert single in [found.record for found in given]
+    # Together they have the places that their receiver has.
+    assert store.fetches.claim(limits, lease_s=LEASE_S) is None
+    for found in given:
+        assert store.fetches.put_off(found, due_ms=clock() + 1000, step=1)
+    assert {claim(store, limits).record.batch_id for _ in range(3)} == {batch.id}
+
+
 def test_a_photo_that_arrived_is_fetched_no_more(store: JobStore, clock: FakeClock) -> None:
     record = awaiting()
     created(store, record)

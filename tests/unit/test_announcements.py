@@ -20,6 +20,7 @@ from shared.jobs.record import JobRecord
 from shared.names import LOCAL_TENANT
 from shared.schemas import JobError, JobOptions, JobStatus, WebhookEvent
 from shared.signing import webhook_id
+from shared.storage import layout
 from shared.storage.memory import MemoryObjectStore
 from tests.core import PHOTO, Core
 
@@ -191,6 +192,43 @@ def test_a_store_that_is_away_puts_it_off(core: Core) -> None:
     objects.takes_deliveries = True
     core.reconciler.round()
     assert events(core) == ["job.succeeded"]
+
+
+def test_a_result_that_cannot_be_read_stops_no_other(core: Core) -> None:
+    damaged, whole = core.accept(CALLED_BACK), core.accept(CALLED_BACK)
+    for job in (damaged, whole):
+        claim = core.jobs.claim(job.id)
+        assert claim is not None
+        ended = claim.record.ended(JobStatus.SUCCEEDED, at_ms=core.clock())
+        core.store.settle(core.jobs.archive.write_outcome(ended, b'{"faces":[]}'))  # and the worker is killed
+    key = layout.outcome_key(LOCAL_TENANT, damaged.id, 1)
+    core.objects.put(key, core.objects.get(key)[:-1])
+    core.clock.advance(5)
+    core.reconciler.due()
+    assert [found.job_id for found in owed(core)] == [whole.id]
+
+
+def test_what_is_told_of_a_job_is_gone_with_its_deletion_though_storage_is_away() -> None:
+    class Undeletable(MemoryObjectStore):
+        is_undeletable = False
+
+        def delete(self, key: str) -> None:
+            if self.is_undeletable:
+                raise StorageUnavailable(key)
+            super().delete(key)
+
+    objects = Undeletable()
+    core = Core(objects=objects)
+    core.reconciler.round()
+    job = core.accept(CALLED_BACK)
+    core.work()
+    assert events(core) == ["job.succeeded"]
+    objects.is_undeletable = True
+    core.jobs.delete(LOCAL_TENANT, job.id)
+    assert (owed(core), core.desk.claim()) == ([], None)
+    objects.is_undeletable = False
+    core.settle_down()
+    assert (owed(core), core.stored("deliveries/")) == ([], [])
 
 
 def test_a_deleted_job_is_told_of_no_more(core: Core) -> None:

@@ -73,6 +73,13 @@ def test_a_delivery_with_every_attempt(api: FlaskClient, office: Office) -> None
     assert failed.id == record.id
 
 
+def test_a_body_longer_than_any_target_is_refused(api: FlaskClient, office: Office) -> None:
+    body = b" " * 65_536 + b'{"url":"https://receiver.example/"}'
+    answer = api.post("/v1/webhooks/test", data=body, content_type="application/json")
+    problem(answer, 400, "invalid_request")
+    assert office.list_all() == []
+
+
 @pytest.mark.parametrize("name", ["dlv_01k00000000000000000000000", "job_1", "x"])
 def test_a_delivery_that_is_not_there(api: FlaskClient, office: Office, name: str) -> None:
     problem(api.get(f"/v1/deliveries/{name}"), 404, "not_found")

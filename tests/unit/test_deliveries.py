@@ -14,7 +14,7 @@ from shared.clock import system_clock
 from shared.deliveries.record import Attempt, DeliveryStatus, is_delivery_id
 from shared.deliveries.schedule import SCHEDULE_S, retry_after_s, verdict_after
 from shared.deliveries.store import DeliveryQuery
-from shared.errors import DeliveryNotFound, StorageUnavailable
+from shared.errors import DeliveryNotFound, RecordsUnavailable, StorageUnavailable
 from shared.names import LOCAL_TENANT, job_id_time
 from shared.storage import layout
 from shared.wire import Trouble
@@ -86,6 +86,14 @@ def test_nothing_is_owed_about_what_was_deleted(office: Office) -> None:
         office.find(record)
 
 
+def test_a_test_that_was_refused_leaves_nothing(office: Office) -> None:
+    store_of(office).away = True
+    with pytest.raises(RecordsUnavailable):
+        office.desk.owe_test(LOCAL_TENANT, URL)
+    store_of(office).away = False
+    assert stored(office) == []
+
+
 def test_storage_away_means_not_owed(office: Office) -> None:
     event = an_event(office.clock)
     objects_of(office).away = True
@@ -150,6 +158,9 @@ def test_a_pause_is_never_shorter_than_stated_nor_than_asked_for_and_has_a_bound
         ("", None),
         (None, None),
         ("Wed, 99 Oct 2015 07:29:00 GMT", None),
+        ("Wed, 21 Oct 99999999999 07:29:00 GMT", None),
+        ("Wed, 21 Oct 2015 99999999999999999999:29:00 GMT", None),
+        ("Wed, 21 Oct 2015 07:29:00 +99999999999999999999", None),
     ],
 )
 def test_retry_after(value: str | None, seconds: float | None) -> None:
@@ -163,6 +174,12 @@ def test_a_receiver_that_asks_for_time_gets_it(office: Office) -> None:
 
 
 # What is sent, and what is noted
+
+
+def test_what_was_taken_is_delivered_whatever_its_receiver_asks_for(office: Office) -> None:
+    record = office.owe()
+    office.send_due(Answers([200], retry_after="Wed, 21 Oct 99999999999 07:29:00 GMT"))
+    assert office.log_of(record) == [(200, None)]
 
 
 def test_what_is_sent_is_signed_and_the_same_each_time(office: Office) -> None:

@@ -12,6 +12,7 @@ import pytest
 from shared.clock import from_ms
 from shared.config import Settings
 from shared.deliveries.events import event_body
+from shared.deliveries.memory_store import MemoryDeliveryStore
 from shared.deliveries.record import shown_url
 from shared.deliveries.secrets import WebhookSecrets
 from shared.errors import StorageUnavailable
@@ -19,6 +20,7 @@ from shared.names import LOCAL_TENANT
 from shared.signing import check_secret
 from shared.storage.memory import MemoryObjectStore
 from shared.targets import TargetForbidden, check_target, receiver_of
+from tests.clock import FakeClock
 from tests.deliveries import Office
 from tests.results import a_face, a_result
 
@@ -193,3 +195,15 @@ def test_the_settings_say_where_webhooks_may_go(monkeypatch: pytest.MonkeyPatch)
 def test_a_lease_must_outlast_an_attempt() -> None:
     with pytest.raises(ValueError, match="FACEFIT_DELIVERY_LEASE_S must be longer"):
         Settings(delivery_lease_s=15)
+
+
+def test_a_secret_asked_for_while_the_first_one_is_made_signs(clock: FakeClock) -> None:
+    class Busy(MemoryObjectStore):
+        def put_if_absent(self, key: str, body: bytes) -> bool:
+            written = super().put_if_absent(key, body)
+            shown.append(secrets.rotate(LOCAL_TENANT)[0].text)
+            return written
+
+    shown: list[str] = []
+    secrets = WebhookSecrets(Busy(), MemoryDeliveryStore(clock), clock)
+    assert secrets.signing(LOCAL_TENANT, "") == shown

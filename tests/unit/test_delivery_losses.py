@@ -14,7 +14,7 @@ from shared.errors import DeliveryNotFound, RecordsRebuilding
 from shared.names import LOCAL_TENANT
 from shared.storage import layout
 from tests.clock import FakeClock
-from tests.deliveries import Answers, Office, objects_of, store_of, stored
+from tests.deliveries import BATCH_ID, Answers, Office, objects_of, store_of, stored
 
 PENDING, DELIVERED, FAILED = DeliveryStatus
 
@@ -159,6 +159,14 @@ def test_a_rebuild_brings_back_nothing_that_was_deleted_or_has_expired(office: O
         office.find(expired)
 
 
+def test_a_rebuild_brings_back_nothing_of_a_deleted_batch(office: Office) -> None:
+    office.owe(batch_id=BATCH_ID)
+    objects_of(office).put(layout.tombstone_key(LOCAL_TENANT, BATCH_ID), b"0")  # what its deletion did not come to yet
+    store_of(office).forget_everything()
+    office.upkeep.rebuild_if_lost()
+    assert (office.list_all(), office.desk.claim(), stored(office)) == ([], None, [])
+
+
 def test_a_redelivery_outlives_the_records(office: Office) -> None:
     record = office.owe()
     office.send_due(Answers([200]))
@@ -211,6 +219,37 @@ def test_a_deletion_between_an_attempt_and_its_note_in_storage() -> None:
     office = Office(make_store=DeletesBetween)
     deleting(office, office.owe())
     assert office.send_due(Answers([200])) == 1
+    assert stored(office) == []
+
+
+def test_a_sender_that_is_slow_to_tell_storage_does_not_undo_what_came_after(office: Office) -> None:
+    record = office.owe()
+    office.send_due(Answers([500]))
+    earlier = office.find(record)
+    office.clock.advance(5)
+    office.send_due(Answers([200]))
+    office.desk.put_away(earlier, office.archive_body(record))
+    office.clock.advance(15)
+    office.upkeep.due()
+    store_of(office).forget_everything()
+    office.upkeep.rebuild_if_lost()
+    assert office.log_of(record) == [(500, "status"), (200, None)]
+    assert office.desk.claim() is None
+
+
+def test_a_delivery_that_cannot_be_read_stops_no_other(office: Office) -> None:
+    damaged, whole = office.owe(), office.owe()
+    for _ in range(2):
+        claim = office.desk.claim()
+        assert claim is not None
+        office.store.settle(claim, [Attempt(office.clock(), 200, 1, None)], Verdict(DELIVERED, 1, 0))
+    objects_of(office).put(delivery_key(damaged), b"no delivery")
+    office.clock.advance(15)
+    office.upkeep.due()
+    assert office.store.unarchived(10, grace_s=0) == [damaged.id]
+    assert office.desk.archive.read(whole)[0].status is DELIVERED
+    office.clock.advance(8 * 86_400)
+    office.upkeep.due()
     assert stored(office) == []
 
 

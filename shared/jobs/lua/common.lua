@@ -17,12 +17,13 @@
 --   open_batches                ids of batches that are not complete, by when to look at them again
 --   idempotency:<tenant>:<hash> who holds a key, or what it was used for
 --   idempotency_of:<id>         the key that a job or batch was made under
--- Of photos at URLs; a lane is "<tenant>|<host:port>":
+-- Of photos at URLs; a source is "<tenant>|<host:port>", a lane the same for those of batches, with "|single" behind it
+-- for photos of their own, which need not wait for batches from there:
 --   fetch:queue:<lane>          ids that are due, now or later, by when
 --   fetch:lanes                 lanes, by when their first photo is due
 --   fetch:ready:<tenant>        lanes with something due, by whose turn it is
 --   fetch:turns, fetch:turn     tenants with such lanes, by whose turn it is; the number of the last turn
---   fetch:flight:<lane>, fetch:flight:<tenant>   ids that are being fetched, by the end of their lease
+--   fetch:flight:<source>, fetch:flight:<tenant>   ids that are being fetched, by the end of their lease
 --   fetch:leases                the same of all
 local P = 'facefit:'
 local F = P .. 'fetch:'
@@ -94,14 +95,16 @@ end
 
 -- Photos at URLs: a record is lined up from the step that writes it awaiting its photo to the one that ends that.
 
-local function lane_of(job) return job.tenant .. '|' .. job.fetch_receiver end
+local function source_of(job) return job.tenant .. '|' .. job.fetch_receiver end
+
+local function lane_of(job) return source_of(job) .. (TAKES_TURNS[job.queue] and '' or '|single') end
 
 local function await_fetch(id, job, due)
   redis.call('ZADD', F .. 'queue:' .. lane_of(job), due, id)
   redis.call('ZADD', F .. 'lanes', 'LT', due, lane_of(job))
 end
 
-local function flights(job) return { 'leases', 'flight:' .. lane_of(job), 'flight:' .. job.tenant } end
+local function flights(job) return { 'leases', 'flight:' .. source_of(job), 'flight:' .. job.tenant } end
 
 local function lease(id, job, lease_until)
   for _, whose in ipairs(flights(job)) do redis.call('ZADD', F .. whose, lease_until, id) end

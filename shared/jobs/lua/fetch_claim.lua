@@ -69,7 +69,7 @@ end
 for _, tenant in ipairs(redis.call('ZRANGE', F .. 'turns', 0, LANES_AT_ONCE)) do
   if in_flight(tenant) < per_tenant then
     for _, lane in ipairs(redis.call('ZRANGE', F .. 'ready:' .. tenant, 0, LANES_AT_ONCE)) do
-      if in_flight(lane) < per_receiver then
+      if in_flight(string.match(lane, '^[^|]*|[^|]*')) < per_receiver then
         local id, job, maybe_more = first_due(lane)
         if id then return take(id, job, lane) end
         if not maybe_more then redis.call('ZREM', F .. 'ready:' .. tenant, lane) end
