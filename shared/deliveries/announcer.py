@@ -36,12 +36,12 @@ class WebhookAnnouncer:
         self._archive = archive
         self._store = store
 
-    def announce(self, announcement: Announcement) -> bool:
-        """Owe the receiver every end there has been; False for a batch that is open again."""
+    def announce(self, announcement: Announcement) -> None:
+        """Owe the receiver every end there has been."""
         if is_job_id(announcement.object_id):
             self._announce_job(announcement)
-            return True
-        return self._announce_batch(announcement)
+        else:
+            self._announce_batch(announcement)
 
     def _announce_job(self, announcement: Announcement) -> None:
         ends = list(self._archive.ends(announcement.tenant, announcement.object_id))
@@ -62,16 +62,13 @@ class WebhookAnnouncer:
         if self._archive.is_deleted(ended.tenant, ended.id, ended.batch_id):
             self._desk.forget_about(ended.tenant, ended.id)
 
-    def _announce_batch(self, announcement: Announcement) -> bool:
+    def _announce_batch(self, announcement: Announcement) -> None:
         head = self._archive.batches.head(announcement.tenant, announcement.object_id)
         batch = self._store.batches.get(announcement.object_id)
-        if head is None or batch is None:
-            return True  # deleted; or lost, and announced anew when it is rebuilt
-        if batch.completed_ms is None:
-            return False
+        if head is None or batch is None or batch.completed_ms is None:
+            return  # deleted; lost, and announced anew when it is rebuilt; or open again, and announced when it ends
         shown = batch_view(batch, self._desk.clock()).model_dump()
         self._owe(_completion_of(head), head.options.webhook_url, shown, batch.completed_ms)
-        return True
 
     def _owe(self, event: Event, url: str | None, shown: dict[str, Any], at_ms: int | None) -> None:
         if url is not None and at_ms is not None:

@@ -17,13 +17,10 @@ class Announcement:
 class Announcer(Protocol):
     """Sees to it that receivers hear of what ended."""
 
-    def announce(self, announcement: Announcement) -> bool:
+    def announce(self, announcement: Announcement) -> None:
         """Owe the receiver every end there has been, each once however often this is called.
 
-        Returns
-        -------
-        bool
-            False if there is nothing to tell yet: a batch that is open again.
+        Nothing is owed of a batch that is open again: when it ends, that is another announcement.
 
         Raises
         ------
@@ -48,9 +45,8 @@ class Announcer(Protocol):
 class Silence:
     """Tells nobody anything."""
 
-    def announce(self, _: Announcement) -> bool:
+    def announce(self, _: Announcement) -> None:
         """Count everything as told."""
-        return True
 
     def forget_about(self, tenant: str, object_id: str) -> None:
         """Do nothing: nothing is known."""

@@ -76,8 +76,11 @@ class Debts:
     def announce(self, announcement: Announcement) -> None:
         """Owe a receiver what ended; what fails is done by the upkeep later."""
         try:
-            if self._announcer.announce(announcement):
-                self._store.announced(announcement)
+            # Before anything is read: what ends while this is told is a debt of its own, and stays.
+            noted_ms = self._store.noted_ms(announcement)
+            if noted_ms is not None:
+                self._announcer.announce(announcement)
+                self._store.announced(announcement, noted_ms)
         except Transient as error:
             logger.warning("announcing %s is put off: %s", announcement.object_id, error)
         except UnreadableObject:

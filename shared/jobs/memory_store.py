@@ -308,9 +308,15 @@ class MemoryJobStore:
         return [found for found, at_ms in self._state.records.announcements.items() if at_ms <= until][:limit]
 
     @atomic
-    def announced(self, announcement: Announcement) -> None:
-        """Note that whoever is to be told will be."""
-        self._state.records.announcements.pop(announcement, None)
+    def noted_ms(self, announcement: Announcement) -> int | None:
+        """Return when the last end that is to be announced was noted."""
+        return self._state.records.announcements.get(announcement)
+
+    @atomic
+    def announced(self, announcement: Announcement, noted_ms: int) -> None:
+        """Note that whoever is to be told will be, of what ended until then."""
+        if self._state.records.announcements.get(announcement) == noted_ms:
+            del self._state.records.announcements[announcement]
 
     @atomic
     def is_rebuilt(self) -> bool:

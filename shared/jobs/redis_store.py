@@ -249,10 +249,15 @@ class RedisJobStore:
         members = self._link.due("announcements", self._in(-grace_s), limit)
         return [Announcement(*member.split("|")) for member in members]
 
-    def announced(self, announcement: Announcement) -> None:
-        """Note that whoever is to be told will be."""
+    def noted_ms(self, announcement: Announcement) -> int | None:
+        """Return when the last end that is to be announced was noted."""
         with self._link.commands() as redis:
-            redis.zrem(f"{PREFIX}announcements", f"{announcement.tenant}|{announcement.object_id}")
+            score: Any = redis.zscore(f"{PREFIX}announcements", f"{announcement.tenant}|{announcement.object_id}")
+        return None if score is None else int(score)
+
+    def announced(self, announcement: Announcement, noted_ms: int) -> None:
+        """Note that whoever is to be told will be, of what ended until then."""
+        self._link.run("announced", announcement.tenant, announcement.object_id, noted_ms)
 
     def is_rebuilt(self) -> bool:
         """Tell whether the records are complete."""

@@ -239,8 +239,12 @@ class JobStore(Protocol):
         """Return what ended more than `grace_s` ago and was not announced since."""
         ...
 
-    def announced(self, announcement: Announcement) -> None:
-        """Note that whoever is to be told will be."""
+    def noted_ms(self, announcement: Announcement) -> int | None:
+        """Return when the last end that is to be announced was noted; None if there is nothing to announce."""
+        ...
+
+    def announced(self, announcement: Announcement, noted_ms: int) -> None:
+        """Note that whoever is to be told will be, of what ended until then; an end noted since stays."""
         ...
 
     # The store itself

@@ -345,7 +345,8 @@ def test_the_last_end_of_a_batch_is_to_be_announced(store: JobStore) -> None:
     assert store.settle(end(last)) is Settlement.LAST
     assert due(store) == [batch.id]
     assert store.settle(end(last)) is Settlement.ALREADY
-    store.announced(Announcement(LOCAL_TENANT, batch.id))
+    told = Announcement(LOCAL_TENANT, batch.id)
+    store.announced(told, store.noted_ms(told) or 0)
     assert store.reopen(first.id, run=2)
     assert store.settle(replace(end(first), run=2)) is Settlement.LAST
     assert due(store) == [batch.id]

@@ -211,9 +211,30 @@ def test_an_end_is_to_be_announced_until_somebody_did(store: JobStore, clock: Fa
     clock.advance(5)
     assert store.due_announcements(9, grace_s=5) == [told]
     assert store.due_announcements(0, grace_s=5) == []
-    store.announced(told)
-    store.announced(told)
+    noted_ms = store.noted_ms(told)
+    assert noted_ms == clock() - 5000
+    store.announced(told, noted_ms - 1)
+    assert store.due_announcements(9, grace_s=0) == [told]
+    store.announced(told, noted_ms)
+    store.announced(told, noted_ms)
     assert store.due_announcements(9, grace_s=0) == []
+    assert store.noted_ms(told) is None
+
+
+def test_an_end_that_comes_while_the_one_before_is_announced_stays_to_be_announced(
+    store: JobStore, clock: FakeClock
+) -> None:
+    record = make_record(CALLED_BACK)
+    store.create(record)
+    store.settle(end(record, JobStatus.FAILED))
+    told = Announcement(LOCAL_TENANT, record.id)
+    noted_ms = store.noted_ms(told)
+    assert noted_ms is not None
+    clock.advance(0.001)
+    store.reopen(record.id, run=2)
+    store.settle(replace(end(record), run=2))
+    store.announced(told, noted_ms)
+    assert store.due_announcements(9, grace_s=0) == [told]
 
 
 def test_an_end_that_nobody_asked_to_hear_of_is_not_announced(store: JobStore) -> None:
