@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import pytest
@@ -103,9 +104,15 @@ class KeysOfClients(RuleBasedStateMachine):
     def arrive(self, key: str, content: str) -> Open | None:
         return self._arrived(key, content)
 
+    def _key(self, slot: KeySlot) -> HeldKey:
+        return HeldKey(self.core.store.idempotency, slot, partial(self._stands, self.core.jobs), self.core.clock)
+
+    def _stands(self, process: JobLifecycle, job_id: str) -> bool:
+        return accepted_job(process, LOCAL_TENANT, job_id) is not None
+
     def _arrived(self, key: str, content: str) -> Open | None:
         slot = KeySlot.of(LOCAL_TENANT, key)
-        held = HeldKey(self.core.store.idempotency, slot, self.core.clock)
+        held = self._key(slot)
         try:
             held.reserve()
         except (ProblemError, Transient):
@@ -165,6 +172,7 @@ class KeysOfClients(RuleBasedStateMachine):
                 LOCAL_TENANT, Upload(io.BytesIO(PHOTO), "image/jpeg"), options, QueueName.INTERACTIVE, mark
             )
 
+        request.held._stands = partial(self._stands, process)  # it may die in there, too
         return request.held.settle(
             lambda: request.content, find=lambda job_id: accepted_job(process, LOCAL_TENANT, job_id), make=make
         )
@@ -214,7 +222,7 @@ class KeysOfClients(RuleBasedStateMachine):
         ]
         assert len(made) == len(set(made))
         for slot, (job_id, content) in self.told.items():
-            held = HeldKey(self.core.store.idempotency, slot, self.core.clock)
+            held = self._key(slot)
             held.reserve()
             record, is_replay = self._settle(Open(slot, content, held), Fuse(None))
             assert (record.id, is_replay) == (job_id, True)

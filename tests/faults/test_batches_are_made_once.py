@@ -173,6 +173,7 @@ def test_the_api_killed_while_it_writes_records(broken: Stack, http: httpx.Clien
     assert http.delete(anew.headers["Location"]).status_code == 204
 
 
+@pytest.mark.long
 def test_redis_emptied_between_a_request_and_its_repetition(
     broken: Stack, http: httpx.Client, records: redis.Redis
 ) -> None:
