@@ -16,6 +16,7 @@ from shared.jobs.manifest import item_record
 from shared.names import LOCAL_TENANT, QueueName
 from shared.schemas import BatchStatus, JobError, JobOptions, JobStatus
 from shared.storage import layout
+from shared.storage.memory import MemoryObjectStore
 from tests.core import PHOTO, Core
 
 DAY_S = 86_400.0
@@ -221,6 +222,33 @@ def test_a_deleted_batch_stays_deleted_after_the_loss_of_all_records(core: Core)
     core.clock.advance(61)
     core.reconciler.sweep()
     assert core.stored() == [layout.tombstone_key(LOCAL_TENANT, batch.id)]
+
+
+class Counting(MemoryObjectStore):
+    """Counts what is deleted, whether it was there or not."""
+
+    n_deleted = 0
+
+    def delete(self, key: str) -> None:
+        self.n_deleted += 1
+        super().delete(key)
+
+
+def test_of_a_deleted_batch_no_more_is_deleted_than_there_is() -> None:
+    objects = Counting()
+    core = Core(objects=objects)
+    core.clock.now_ms = system_clock()
+    core.reconciler.round()
+    other = core.accept(JobOptions())
+    batch = core.accept_batch(str(number) for number in range(20))
+    core.measure(core.items(batch.id)[0].id)
+    core.batches.delete(LOCAL_TENANT, batch.id)
+    n_objects, objects.n_deleted = len(core.stored()), 0
+    core.batches.purge(LOCAL_TENANT, batch.id)
+    markers = 2  # of a batch: started and cancelled
+    assert objects.n_deleted <= n_objects + markers
+    assert core.stored(layout.UPLOADS) == [layout.upload_key(LOCAL_TENANT, other.id)]
+    assert core.stored(layout.OUTCOMES) == []
 
 
 def test_an_outcome_written_after_the_purge_does_not_stay(core: Core) -> None:
