@@ -170,11 +170,11 @@ def read_photos(request: Request, settings: Settings, while_they_come: Callable[
     Raises
     ------
     ProblemError
-        400 naming what is wrong, 408 for what does not arrive, 413 for too many bytes, 503 without room for them.
+        400 naming what is wrong, 408 for what does not arrive, 413 for too many bytes, 503 without room for them, be it
+        when they arrive or when they are unpacked in the block.
     BatchTooLarge, DuplicateReference, TargetForbidden
     """
-    with ExitStack() as until_stored:
-        until_stored.enter_context(_said_if_full())
+    with _said_if_full(), ExitStack() as until_stored:
         with upload_deadline(request, pause_s=settings.max_upload_pause_s, total_s=settings.max_batch_upload_s):
             form = until_stored.enter_context(_received(request, settings, while_they_come))
         given = once_each([*request.args.items(multi=True), *form.fields])

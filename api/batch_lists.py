@@ -31,6 +31,8 @@ JSON_TYPES: Final = ("application/json",)
 LINES_TYPES: Final = ("application/x-ndjson", "application/ndjson")
 _CHUNK_BYTES: Final = 64 * 1024
 _IN_MEMORY_BYTES: Final = MEGABYTE
+_MAX_MEMBERS: Final = 64
+"""Beside the items: several times the options there are, as in a form."""
 _ERRORS_SHOWN: Final = 20
 """Wrong fields that are named; who made that many made the rest in the same way."""
 
@@ -104,6 +106,8 @@ def _written(members: Iterator[Member], lines: IO[bytes], max_items: int) -> dic
     n_items = 0
     for name, value in members:
         if name != ITEMS:
+            if len(given) == _MAX_MEMBERS:
+                raise invalid("body", f"has more than {_MAX_MEMBERS} members beside {ITEMS}")
             given[name] = value
             continue
         if n_items == max_items:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import orjson
 from flask import Flask, Response, g, request
+from gunicorn.http.errors import ParseException
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from werkzeug.exceptions import HTTPException
@@ -190,6 +191,7 @@ def register_problem_handlers(app: Flask) -> None:
     app.register_error_handler(ProblemError, problem_response)
     app.register_error_handler(HTTPException, _on_http_exception)
     app.register_error_handler(Transient, _on_transient)
+    app.register_error_handler(ParseException, _on_broken_body)
     app.register_error_handler(BatchTooLarge, _on_batch_too_large)
     app.register_error_handler(DuplicateReference, _on_duplicate_reference)
     app.register_error_handler(ArchiveInvalid, _on_archive_invalid)
@@ -246,6 +248,11 @@ def _detail(kind: ProblemKind, error: HTTPException) -> str:
     if kind is METHOD_NOT_ALLOWED:
         return f"{request.method} is not allowed at {request.path}; see the Allow header."
     return error.description or kind.title
+
+
+def _on_broken_body(error: ParseException) -> Response:
+    """Answer to a body whose chunks are none; whole ones that are cut short are seen by their readers."""
+    return problem_response(invalid("body", f"does not come as HTTP has it: {type(error).__name__}"))
 
 
 def _on_transient(error: Transient) -> Response:

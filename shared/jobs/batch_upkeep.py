@@ -20,6 +20,7 @@ from shared.jobs.batches import AT_ONCE, BatchLifecycle
 from shared.jobs.manifest import BatchHead, item_record
 from shared.jobs.replays import restore_key_of_batch
 from shared.names import QueueName
+from shared.schemas import BatchStatus
 from shared.storage import layout
 
 logger = logging.getLogger(__name__)
@@ -181,6 +182,24 @@ class BatchUpkeep:
             self._batches.purge(tenant, batch_id)
             done["batches_purged"] = 1
         return +done
+
+    def delete_late_uploads(self, tenant: str, batch_id: str, job_ids: set[str]) -> int:
+        """Delete those of some photos that were sent by their forms once more when they were not wanted any more.
+
+        A form takes a photo until the deadline, whatever became of its item or its batch meanwhile.
+        """
+        batch = self._store.get(batch_id)
+        if batch is None:
+            is_purged = self._archive.is_deleted(tenant, batch_id) and not self._has_objects(tenant, batch_id)
+            unwanted = sorted(job_ids) if is_purged else []
+        elif batch.source is BatchSource.PRESIGNED and batch.status is not BatchStatus.AWAITING_UPLOAD:
+            records = (record for record in self._batches.all_items(batch_id) if record.id in job_ids)
+            unwanted = [record.id for record in records if record.status.is_terminal and not record.needs_upload]
+        else:
+            unwanted = []
+        for job_id in unwanted:
+            self._jobs.objects.delete(layout.upload_key(tenant, job_id, batch_id))
+        return len(unwanted)
 
     def _has_objects(self, tenant: str, batch_id: str) -> bool:
         return next(iter(self._jobs.objects.list(layout.batch_prefix(tenant, batch_id))), None) is not None

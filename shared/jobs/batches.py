@@ -125,7 +125,8 @@ class BatchLifecycle:
         self.find(tenant, batch_id)
         return self.store.items(ItemQuery(batch_id, limit, status, after_index))
 
-    def _all_items(self, batch_id: str, status: JobStatus | None = None) -> Iterator[JobRecord]:
+    def all_items(self, batch_id: str, status: JobStatus | None = None) -> Iterator[JobRecord]:
+        """Yield the items that have a record, in item order, a page at a time."""
         after = -1
         while page := self.store.items(ItemQuery(batch_id, AT_ONCE, status, after)):
             yield from page
@@ -134,10 +135,15 @@ class BatchLifecycle:
     # Photos that come by upload forms
 
     def start(self, tenant: str, batch_id: str) -> BatchRecord:
-        """Have photos measured as they come; raises as `find` does, or `AlreadyFinished` if the batch was cancelled."""
+        """Have photos measured as they come; raises as `find` does, or `AlreadyFinished` if the batch was cancelled.
+
+        Nothing happens to a batch that needs no such word, or has come to its end without it.
+        """
         batch = self.find(tenant, batch_id)
         if batch.cancelled_ms is not None:
             raise AlreadyFinished(batch_id)
+        if batch.source is not BatchSource.PRESIGNED or batch.completed_ms is not None:
+            return batch
         now = self.jobs.clock()
         self.archive.mark_started(tenant, batch_id, now)
         self.store.start(batch_id, at_ms=now)
@@ -153,7 +159,7 @@ class BatchLifecycle:
         return count
 
     def _awaited(self, batch: BatchRecord) -> Iterator[JobRecord]:
-        return self._all_items(batch.id, JobStatus.AWAITING_UPLOAD)
+        return self.all_items(batch.id, JobStatus.AWAITING_UPLOAD)
 
     def arrived(self, tenant: str, job_ids: list[str]) -> set[str]:
         """Return which of some items have a photo in storage. Their ids begin alike, so that little else is listed."""
@@ -224,7 +230,7 @@ class BatchLifecycle:
         batch = self.find(tenant, batch_id)
         if batch.cancelled_ms is not None:
             raise AlreadyFinished(batch_id)
-        failed = list(self._all_items(batch_id, JobStatus.FAILED))
+        failed = list(self.all_items(batch_id, JobStatus.FAILED))
         if not failed:
             return 0
         self.store.unseal(batch_id)
@@ -264,12 +270,16 @@ class BatchLifecycle:
     def purge(self, tenant: str, batch_id: str) -> None:
         """Delete every object of a batch and its items but the tombstones; raises as storage does."""
         head = self.archive.head(tenant, batch_id)
-        items = [(item.job_id, item.options.webhook_url) for item in self.archive.items(head)] if head else []
-        for job_id, webhook_url in items:
-            if webhook_url is None:  # nothing was told of it
-                self.jobs.archive.purge(tenant, job_id, batch_id)
-            else:
-                self.jobs.debts.purge(tenant, job_id, batch_id)
+        told_to = {item.job_id: item.options.webhook_url for item in self.archive.items(head)} if head else {}
+        for prefix in layout.OF_ITEMS if told_to else ():
+            # Listed, since most items have one object or two: to delete whatever they may have takes far longer.
+            for found in list(self.jobs.objects.list(f"{prefix}{tenant}/{_common_start(list(told_to))}")):
+                owner = layout.owner_of(found.key)
+                if owner is not None and owner[1] in told_to:
+                    self.jobs.objects.delete(found.key)
+        for job_id, webhook_url in told_to.items():
+            if webhook_url is not None:  # else nothing was told of it
+                self.jobs.debts.forget_told(tenant, job_id)
         self.jobs.debts.forget_told(tenant, batch_id)
         self.archive.purge(tenant, batch_id)
 

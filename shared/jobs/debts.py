@@ -69,9 +69,9 @@ class Debts:
         self._announcer.forget_about(tenant, job_id)
         self._archive.purge(tenant, job_id, batch_id)
 
-    def forget_told(self, tenant: str, batch_id: str) -> None:
-        """Forget what is told of a batch and its items, but for objects that lie with its items; raises as storage."""
-        self._announcer.forget_about(tenant, batch_id)
+    def forget_told(self, tenant: str, object_id: str) -> None:
+        """Forget what is told of a job, or of a batch, but for objects that lie with its items; raises as storage."""
+        self._announcer.forget_about(tenant, object_id)
 
     def announce(self, announcement: Announcement) -> None:
         """Owe a receiver what ended; what fails is done by the upkeep later."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -112,10 +112,15 @@ class Reconciler:
         return done
 
     def _sweep_items(self) -> Counter[str]:
-        """Delete photos of batches that were never accepted. Those of one in the making are left alone."""
+        """Delete photos of batches that were never accepted, and such as nobody waits for any more.
+
+        Those of one in the making are left alone.
+        """
         done: Counter[str] = Counter()
         accepted: dict[str, bool] = {}
+        uploaded: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
         for tenant, job_id, batch_id in self._archive.item_uploads():
+            uploaded[tenant, batch_id].add(job_id)
             if not self._is_older_than(job_id, _HALF_DONE_S):
                 continue
             if batch_id not in accepted:
@@ -123,7 +128,9 @@ class Reconciler:
             if not accepted[batch_id]:
                 self._archive.purge(tenant, job_id, batch_id)
                 done["orphans_deleted"] += 1
-        return done
+        for (tenant, batch_id), job_ids in uploaded.items():
+            done["uploads_deleted"] += self.batches.delete_late_uploads(tenant, batch_id, job_ids)
+        return +done
 
     def _mend_all(self, surveyed: Iterable[Traces]) -> Counter[str]:
         done: Counter[str] = Counter()

@@ -30,6 +30,8 @@ RERUNS: Final = "reruns/"
 OPTIONS: Final = "options/"
 PREVIEWS: Final = "previews/"
 DELETED: Final = "deleted/"
+OF_ITEMS: Final = (UPLOADS, OPTIONS, TICKETS, PREVIEWS, OUTCOMES, RERUNS)
+"""Where an item of a batch may have objects: everywhere but its tombstone."""
 
 
 def upload_key(tenant: str, job_id: str, batch_id: str | None = None) -> str:

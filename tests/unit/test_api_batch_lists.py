@@ -179,6 +179,13 @@ def test_wrong_options_of_the_batch(api: FlaskClient, live_core: Core, options: 
     assert is_untouched(live_core)
 
 
+def test_thousands_of_options_are_not_taken_in(api: FlaskClient, live_core: Core) -> None:
+    names = {f"option{number}": 1 for number in range(10_000)}
+    refused = problem(send(api, UPLOADED, **names), 400, "invalid_request")
+    assert [fault["field"] for fault in refused["errors"]] == ["body"]
+    assert is_untouched(live_core)
+
+
 def test_an_option_given_in_the_query_and_in_the_body(api: FlaskClient) -> None:
     response = api.post("/v1/batches?max_faces=2", json={"items": [UPLOADED], "max_faces": 2})
     assert problem(response, 400, "invalid_request")["errors"][0]["field"] == "max_faces"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import io
+import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pytest
 from flask.testing import FlaskClient
@@ -37,6 +38,9 @@ from tests.zips import (
     plain_zip,
     zip_of,
 )
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)
 Item = tuple[str | None, str | None]
@@ -252,6 +256,28 @@ def test_a_full_disk(api: FlaskClient, live_core: Core, caplog: pytest.LogCaptur
     )
     problem(response, 503, "unavailable")
     assert "spool folder" in caplog.text
+
+
+class SmallDisk(tempfile.SpooledTemporaryFile[bytes]):
+    """A temporary file on a disk that has room for an archive and not for what is in it."""
+
+    room_bytes = 50_000
+
+    def write(self, data: ReadableBuffer) -> int:
+        if self.tell() + len(bytes(data)) > self.room_bytes:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(data)
+
+
+def test_a_disk_that_is_full_when_the_archive_is_unpacked(
+    api: FlaskClient, live_core: Core, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "SpooledTemporaryFile", SmallDisk)
+    archive = plain_zip({"a.jpg": JPEG + bytes(2 * SmallDisk.room_bytes)})
+    assert len(archive) < SmallDisk.room_bytes
+    problem(send_zip(api, archive), 503, "unavailable")
+    assert "spool folder" in caplog.text
+    assert is_untouched(live_core)
 
 
 def test_only_so_many_batches_come_in_at_once(small: FlaskClient, small_core: Core) -> None:

@@ -239,7 +239,7 @@ def test_batches_of_another_tenant_are_not_there(api: FlaskClient, live_core: Co
 
 
 def test_parts_that_are_away(api: FlaskClient, live_core: Core) -> None:
-    batch = live_core.accept_batch(["a"])
+    batch = live_core.expect_batch(["a"])
     path = f"/v1/batches/{batch.id}"
     live_core.set_records_away(True)
     for method, target in (("GET", path), ("GET", "/v1/batches"), ("POST", f"{path}/start"), ("DELETE", path)):
@@ -248,7 +248,7 @@ def test_parts_that_are_away(api: FlaskClient, live_core: Core) -> None:
     live_core.objects.away = True
     for target in (f"{path}/start", f"{path}/cancel"):
         problem(api.post(target), 503, "unavailable")
-    assert api.get(path).get_json()["status"] == "running"
+    assert api.get(path).get_json()["status"] == "awaiting_upload"
 
 
 def test_batches_wait_for_the_rebuild(api: FlaskClient, live_core: Core) -> None:

@@ -16,6 +16,7 @@ from shared.jobs.manifest import item_record
 from shared.names import LOCAL_TENANT, QueueName
 from shared.schemas import BatchStatus, JobError, JobOptions, JobStatus
 from shared.storage import layout
+from shared.storage.memory import MemoryObjectStore
 from tests.core import PHOTO, Core
 
 DAY_S = 86_400.0
@@ -151,6 +152,43 @@ def test_photos_of_a_batch_that_was_never_accepted_are_swept_after_an_hour(core:
     assert core.stored() == []
 
 
+def test_a_photo_that_is_sent_once_more_when_its_item_has_ended_is_deleted(core: Core) -> None:
+    batch = core.expect_batch([*REFERENCES, "d"])
+    measured, failed, cancelled, awaited = core.items(batch.id)
+    for item in (measured, failed):
+        core.upload(item)
+    core.batches.start(LOCAL_TENANT, batch.id)
+    core.measure(measured.id)
+    core.measure(failed.id, JobStatus.FAILED)
+    core.jobs.cancel(LOCAL_TENANT, cancelled.id)
+    for item in (measured, cancelled, awaited):
+        core.upload(item)
+    assert core.reconciler.sweep() == {"uploads_deleted": 2}
+    # One may be retried, one is to be measured.
+    assert core.stored(layout.UPLOADS) == [
+        layout.upload_key(LOCAL_TENANT, item.id, batch.id) for item in (failed, awaited)
+    ]
+
+
+def test_photos_of_a_batch_that_is_not_started_wait(core: Core) -> None:
+    batch = core.expect_batch(REFERENCES)
+    for item in core.items(batch.id):
+        core.upload(item)
+    assert core.reconciler.sweep() == {}
+    assert len(core.stored(layout.UPLOADS)) == 3
+
+
+def test_a_photo_that_is_sent_once_more_after_its_batch_was_purged_is_deleted(core: Core) -> None:
+    batch = core.expect_batch(REFERENCES)
+    items = core.items(batch.id)
+    core.batches.delete(LOCAL_TENANT, batch.id)
+    core.clock.advance(61)
+    core.reconciler.sweep()
+    core.upload(items[0])
+    assert core.reconciler.sweep() == {"uploads_deleted": 1}
+    assert core.stored() == [layout.tombstone_key(LOCAL_TENANT, batch.id)]
+
+
 @pytest.mark.parametrize("dropped", [0, 2])
 def test_a_delete_that_died_after_its_tombstone_is_finished(core: Core, dropped: int) -> None:
     batch = core.accept_batch(REFERENCES)
@@ -184,6 +222,33 @@ def test_a_deleted_batch_stays_deleted_after_the_loss_of_all_records(core: Core)
     core.clock.advance(61)
     core.reconciler.sweep()
     assert core.stored() == [layout.tombstone_key(LOCAL_TENANT, batch.id)]
+
+
+class Counting(MemoryObjectStore):
+    """Counts what is deleted, whether it was there or not."""
+
+    n_deleted = 0
+
+    def delete(self, key: str) -> None:
+        self.n_deleted += 1
+        super().delete(key)
+
+
+def test_of_a_deleted_batch_no_more_is_deleted_than_there_is() -> None:
+    objects = Counting()
+    core = Core(objects=objects)
+    core.clock.now_ms = system_clock()
+    core.reconciler.round()
+    other = core.accept(JobOptions())
+    batch = core.accept_batch(str(number) for number in range(20))
+    core.measure(core.items(batch.id)[0].id)
+    core.batches.delete(LOCAL_TENANT, batch.id)
+    n_objects, objects.n_deleted = len(core.stored()), 0
+    core.batches.purge(LOCAL_TENANT, batch.id)
+    markers = 2  # of a batch: started and cancelled
+    assert objects.n_deleted <= n_objects + markers
+    assert core.stored(layout.UPLOADS) == [layout.upload_key(LOCAL_TENANT, other.id)]
+    assert core.stored(layout.OUTCOMES) == []
 
 
 def test_an_outcome_written_after_the_purge_does_not_stay(core: Core) -> None:

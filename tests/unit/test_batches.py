@@ -207,6 +207,16 @@ def test_a_photo_that_never_comes_ends_as_missing(core: Core) -> None:
     assert core.find_batch(batch.id).completions == 1
 
 
+def test_a_batch_that_needs_no_word_to_start_is_left_as_it_is(core: Core) -> None:
+    batch = core.accept_batch(REFERENCES)
+    assert core.batches.start(LOCAL_TENANT, batch.id).started_ms is None
+    expected = core.expect_batch(REFERENCES)
+    core.clock.now_ms = (expected.deadline_ms or 0) + 61_000
+    core.reconciler.round()
+    assert core.batches.start(LOCAL_TENANT, expected.id).started_ms is None
+    assert not [key for key in core.stored(layout.BATCHES) if key.endswith("started")]
+
+
 def test_a_batch_that_is_never_started_ends_at_its_deadline(core: Core) -> None:
     batch = core.expect_batch(REFERENCES)
     core.upload(core.items(batch.id)[1])
