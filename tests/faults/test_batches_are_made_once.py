@@ -145,6 +145,7 @@ def test_the_api_killed_once_the_manifest_is_written(broken: Stack, http: httpx.
     assert made(archive) - before == set(found)
 
 
+@pytest.mark.long
 def test_the_api_killed_while_it_writes_records(broken: Stack, http: httpx.Client, archive: BatchArchive) -> None:
     client = Client(http, "/v1/batches", "killed-among-records", {"json": {"items": ITEMS}})
     before, killed = made(archive), broken.supervisor.pid("api")

@@ -126,6 +126,7 @@ def test_redis_emptied_in_the_middle_of_a_batch(broken: Stack, batches: BatchLif
     assert_announced_once(desk, batch)
 
 
+@pytest.mark.long
 def test_a_small_tenant_behind_a_large_batch(broken: Stack, batches: BatchLifecycle) -> None:
     large = accept(batches, tenant="large")
     small = accept(batches, tenant="small", size=20)

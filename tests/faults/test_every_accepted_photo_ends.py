@@ -128,6 +128,7 @@ def test_redis_emptied_in_the_middle_of_a_run(broken: Stack, load: Load, large_p
     assert set(load.accepted) <= listed
 
 
+@pytest.mark.long
 def test_the_object_store_stopped_for_ten_seconds(broken: Stack, load: Load, large_photo: bytes) -> None:
     for _ in range(12):
         load.send(large_photo)

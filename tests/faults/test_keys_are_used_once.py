@@ -113,6 +113,7 @@ def test_the_api_killed_between_accepting_and_answering(broken: Stack, http: htt
     assert client.send().json()["status"] == "rejected"
 
 
+@pytest.mark.long
 def test_the_api_killed_once_the_photo_is_stored(
     broken: Stack, http: httpx.Client, objects: S3ObjectStore, records: redis.Redis
 ) -> None:
