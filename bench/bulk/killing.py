@@ -12,6 +12,8 @@ from typing import Self
 
 from stack.stack import Stack
 
+WHOLE_EVERY = 10
+"""Every so many kills, a parent may be hit as well as a process that measures."""
 WORKERS = ("worker-bulk", "worker-interactive")
 
 
@@ -51,8 +53,13 @@ class Killing:
             self._stack.supervisor.restart(name, automatically=True)
 
     def _run(self) -> None:
+        turn = 0
         while not self._stop.wait(self._pause_s):
             processes = [(name, leader, victim) for name, leader in self._leaders() for victim in members(leader)]
+            turn += 1
+            if turn % WHOLE_EVERY:
+                # A parent takes seconds to come up: killed as often as its children, nothing would ever be measured.
+                processes = [found for found in processes if found[1] != found[2]]
             if processes:
                 name, leader, victim = self._chance.choice(processes)
                 with suppress(ProcessLookupError):
