@@ -22,7 +22,7 @@ from shared.storage.s3 import S3ObjectStore
 from stack.stack import Stack
 from tests.faults.test_every_accepted_photo_ends import PATIENCE_S, wait_for_another, wait_until
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.long, pytest.mark.faults, pytest.mark.timeout(300)]
 
 NO_PHOTO = b"\xff\xd8\xff\xe0" + bytes(2000)
 PHOTOS = [("images", (f"photo {n}.jpg", NO_PHOTO + bytes([n % 256]))) for n in range(400)]
@@ -145,7 +145,6 @@ def test_the_api_killed_once_the_manifest_is_written(broken: Stack, http: httpx.
     assert made(archive) - before == set(found)
 
 
-@pytest.mark.long
 def test_the_api_killed_while_it_writes_records(broken: Stack, http: httpx.Client, archive: BatchArchive) -> None:
     client = Client(http, "/v1/batches", "killed-among-records", {"json": {"items": ITEMS}})
     before, killed = made(archive), broken.supervisor.pid("api")
@@ -174,7 +173,6 @@ def test_the_api_killed_while_it_writes_records(broken: Stack, http: httpx.Clien
     assert http.delete(anew.headers["Location"]).status_code == 204
 
 
-@pytest.mark.long
 def test_redis_emptied_between_a_request_and_its_repetition(
     broken: Stack, http: httpx.Client, records: redis.Redis
 ) -> None:

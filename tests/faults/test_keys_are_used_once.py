@@ -22,7 +22,7 @@ from shared.storage.s3 import S3ObjectStore
 from stack.stack import Stack
 from tests.faults.test_every_accepted_photo_ends import PATIENCE_S, wait_for_another, wait_until
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.long, pytest.mark.faults, pytest.mark.timeout(300)]
 
 NO_PHOTO = b"\xff\xd8\xff\xe0" + bytes(200_000)
 
@@ -113,7 +113,6 @@ def test_the_api_killed_between_accepting_and_answering(broken: Stack, http: htt
     assert client.send().json()["status"] == "rejected"
 
 
-@pytest.mark.long
 def test_the_api_killed_once_the_photo_is_stored(
     broken: Stack, http: httpx.Client, objects: S3ObjectStore, records: redis.Redis
 ) -> None:
@@ -155,7 +154,6 @@ def half_sent(broken: Stack, client: Client) -> socket.socket:
     return connection
 
 
-@pytest.mark.long
 def test_redis_emptied_between_a_request_and_its_repetition(
     broken: Stack, http: httpx.Client, records: redis.Redis
 ) -> None:
