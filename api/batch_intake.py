@@ -17,7 +17,7 @@ from api.batch_forms import FORM_TYPE, read_photos
 from api.batch_lists import JSON_TYPES, LINES_TYPES, read_list
 from api.batch_pages import every_item
 from api.batch_presenters import batch_response, created_response, item_model, upload_form, written_items
-from api.context import Services
+from api.context import Services, tenant
 from api.idempotency import REPLAYED, HeldKey, once
 from api.problems import UNSUPPORTED_FORMAT, ProblemError, unavailable
 from api.upload_places import upload_place
@@ -29,7 +29,6 @@ from shared.jobs.batch_replays import accepted_batch
 from shared.jobs.batch_writer import BatchWriter
 from shared.jobs.batches import BatchLifecycle
 from shared.jobs.idempotency import KeyMark
-from shared.names import LOCAL_TENANT
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +46,7 @@ def accept_batch(request: Request, here: Services) -> Response:
         idempotency key do.
     """
     batches = BatchLifecycle(here.jobs)
-    with once(request, here, LOCAL_TENANT) as key:
+    with once(request, here, tenant()) as key:
         if request.mimetype in {*JSON_TYPES, *LINES_TYPES}:
             return _accept_list(request, batches, here.settings, key)
         if request.mimetype == FORM_TYPE:
@@ -75,7 +74,7 @@ def _accept_list(request: Request, batches: BatchLifecycle, settings: Settings, 
         @_said_if_away()
         def make(mark: KeyMark | None) -> _Made:
             options = wanted.options.options
-            with ExitStack() as on_failure, batches.begin(LOCAL_TENANT, wanted.source, options) as writer:
+            with ExitStack() as on_failure, batches.begin(tenant(), wanted.source, options) as writer:
                 wanted.write(writer)
                 items = None
                 if wanted.source is BatchSource.PRESIGNED:
@@ -99,7 +98,7 @@ def _accept_photos(request: Request, batches: BatchLifecycle, settings: Settings
 
         @_said_if_away()
         def make(mark: KeyMark | None) -> _Made:
-            with batches.begin(LOCAL_TENANT, BatchSource.UPLOAD, photos.options.options) as writer:
+            with batches.begin(tenant(), BatchSource.UPLOAD, photos.options.options) as writer:
                 photos.write(writer, key.keep)
                 return writer.commit(mark), None
 
@@ -108,7 +107,7 @@ def _accept_photos(request: Request, batches: BatchLifecycle, settings: Settings
 
 def _finder(batches: BatchLifecycle) -> Callable[[str], _Made | None]:
     def find(batch_id: str) -> _Made | None:
-        record = accepted_batch(batches, LOCAL_TENANT, batch_id)
+        record = accepted_batch(batches, tenant(), batch_id)
         return None if record is None else (record, None)
 
     return find

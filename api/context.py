@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, cast
 
-from flask import Flask, current_app
+from flask import Flask, current_app, g
 
 from api.waiting import Waiters
 from shared.config import Settings
@@ -33,3 +33,8 @@ def attach(app: Flask, services: Services) -> None:
 def services() -> Services:
     """Return the services of the app that answers this request."""
     return cast("Services", current_app.extensions[EXTENSION])
+
+
+def tenant() -> str:
+    """Return whose request this is; the guard at the door has found out before any route runs."""
+    return cast("str", g.tenant)

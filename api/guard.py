@@ -14,6 +14,7 @@ from flask import Flask, Response, g, request
 
 from api.problems import HOST_FORBIDDEN, ORIGIN_FORBIDDEN, ProblemError
 from shared.config import Settings
+from shared.names import LOCAL_TENANT
 
 REQUEST_ID_HEADER: Final = "X-Request-Id"
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -37,6 +38,7 @@ def register_guard(app: Flask, settings: Settings) -> None:
         if origin is not None and origin.lower() not in {f"http://{own}", f"https://{own}"}:
             detail = "Pages of other sites may not call this service."
             raise ProblemError(ORIGIN_FORBIDDEN, detail)
+        g.tenant = LOCAL_TENANT
 
     @app.after_request
     def mark(response: Response) -> Response:

@@ -16,7 +16,7 @@ from api import problems
 from api.batch_errors import ended_without_result, error_header_line, error_line, error_row
 from api.batch_results import NDJSON_TYPE, result_line
 from api.batch_summary import SummaryBuilder
-from api.context import services
+from api.context import services, tenant
 from api.csv_text import BYTE_ORDER_MARK
 from api.kept_summaries import WORTH_KEEPING_ITEMS, KeptSummaries
 from api.presenters import JSON_TYPE
@@ -29,7 +29,6 @@ from shared.jobs.batch_reader import BatchReader
 from shared.jobs.batch_record import BatchRecord
 from shared.jobs.batches import BatchLifecycle
 from shared.measurements import DEFINITIONS_VERSION
-from shared.names import LOCAL_TENANT
 from shared.schema_base import Schema
 
 CSV_TYPE: Final = "text/csv; charset=utf-8; header=present"
@@ -133,9 +132,10 @@ def _report_responses(line: type[Schema]) -> Responses:
 @bp.get("/<batch_id>/results", summary="All results of a batch", responses=_report_responses(BatchResult))
 def read_results(path: ReportPath, query: ResultsQuery) -> Response:
     """Answer with one record for each item, in item order; as CSV with one row for each face."""
+    owner = tenant()  # the lines are made when the request's context is gone
 
     def lines(reader: BatchReader) -> Lines:
-        with closing(reader.results(LOCAL_TENANT, path.batch_id, after_index=query.after_index)) as items:
+        with closing(reader.results(owner, path.batch_id, after_index=query.after_index)) as items:
             for record, result_json in items:
                 if query.include == "all" or record.status.is_terminal:
                     if query.format == "csv":
@@ -149,9 +149,10 @@ def read_results(path: ReportPath, query: ResultsQuery) -> Response:
 @bp.get("/<batch_id>/errors", summary="What went wrong in a batch", responses=_report_responses(BatchItemError))
 def read_errors(path: ReportPath, query: ReportQuery) -> Response:
     """Answer with the items that were rejected or cancelled or have failed, in item order, and what helps."""
+    owner = tenant()  # as above
 
     def lines(reader: BatchReader) -> Lines:
-        for record in reader.records(LOCAL_TENANT, path.batch_id, after_index=query.after_index):
+        for record in reader.records(owner, path.batch_id, after_index=query.after_index):
             if ended_without_result(record):
                 yield error_row(record).encode() if query.format == "csv" else error_line(record)
 
@@ -170,7 +171,7 @@ def read_errors(path: ReportPath, query: ReportQuery) -> Response:
 def read_summary(path: ReportPath) -> Response:
     """Answer with counts, and for each measurement how it is distributed over the photos in which it is `ok`."""
     batches = BatchLifecycle(services().jobs)
-    batch = batches.find(LOCAL_TENANT, path.batch_id)
+    batch = batches.find(tenant(), path.batch_id)
     etag = _etag(batch, "summary")
     headers = {"Content-Type": JSON_TYPE, **_validators(etag)}
     if answer := _without_body(etag, headers):
@@ -194,7 +195,7 @@ def _report(
     batch_id: str, name: str, query: ReportQuery, header: str, lines: Callable[[BatchReader], Lines]
 ) -> Response:
     batches = BatchLifecycle(services().jobs)
-    etag = _etag(batches.find(LOCAL_TENANT, batch_id), f"{name} {query.model_dump_json()}")
+    etag = _etag(batches.find(tenant(), batch_id), f"{name} {query.model_dump_json()}")
     headers = {
         "Content-Type": CSV_TYPE if query.format == "csv" else NDJSON_TYPE,
         "Content-Disposition": f'attachment; filename="{batch_id}-{name}.{query.format}"',

@@ -16,7 +16,7 @@ from api.batch_intake import accept_batch
 from api.batch_openapi import SUBMIT_EXTENSIONS, CreatedBatch
 from api.batch_pages import page_of_batches, page_of_items
 from api.batch_presenters import batch_response, conditional_batch_response
-from api.context import services
+from api.context import services, tenant
 from api.idempotency import replayable
 from api.presenters import JSON_TYPE, model_json
 from api.problems import ProblemError, problem_responses
@@ -26,7 +26,7 @@ from shared.errors import AlreadyFinished
 from shared.jobs.batch_record import BatchRecord
 from shared.jobs.batch_store import BatchQuery
 from shared.jobs.batches import BatchLifecycle
-from shared.names import BATCH_ID_PATTERN, LOCAL_TENANT
+from shared.names import BATCH_ID_PATTERN
 from shared.schema_base import Schema
 from shared.schemas import BatchStatus, JobStatus
 
@@ -96,16 +96,16 @@ def submit_batch() -> Response:
 def read_batch(path: BatchPath, query: WaitQuery) -> Response:
     """Answer with the batch and how far it is."""
     here, batches = services(), _batches()
-    record = batches.find(LOCAL_TENANT, path.batch_id)
+    record = batches.find(tenant(), path.batch_id)
     wait_s = min(query.wait, here.settings.max_wait_s)
-    record = here.waiters.wait(record, wait_s, lambda: batches.find(LOCAL_TENANT, path.batch_id))
+    record = here.waiters.wait(record, wait_s, lambda: batches.find(tenant(), path.batch_id))
     return conditional_batch_response(record, batches.jobs.clock(), request.if_none_match)
 
 
 @bp.get("/batches", summary="List batches", responses={"200": BatchList, **problem_responses(problems.UNAVAILABLE)})
 def list_batches(query: BatchListQuery) -> Response:
     """Answer with batches, newest first."""
-    wanted = BatchQuery(LOCAL_TENANT, query.limit, query.cursor)
+    wanted = BatchQuery(tenant(), query.limit, query.cursor)
     page = page_of_batches(_batches(), wanted, query.status)
     return Response(model_json(page), content_type=JSON_TYPE)
 
@@ -118,7 +118,7 @@ def list_batches(query: BatchListQuery) -> Response:
 def list_items(path: BatchPath, query: ItemListQuery) -> Response:
     """Answer with jobs, without their results, and with the upload forms of photos that are awaited."""
     batches = _batches()
-    batch = batches.find(LOCAL_TENANT, path.batch_id)
+    batch = batches.find(tenant(), path.batch_id)
     after_index = -1 if query.cursor is None else query.cursor
     page = page_of_items(batches, batch, status=query.status, limit=query.limit, after_index=after_index)
     return Response(model_json(page), content_type=JSON_TYPE)
@@ -135,7 +135,7 @@ def list_items(path: BatchPath, query: ItemListQuery) -> Response:
 def start_batch(path: BatchPath) -> Response:
     """Measure the photos that have come by upload forms, and from now on each as it comes; may be said again."""
     with _named_a_batch("was cancelled; make another one"):
-        return _accepted(_batches().start(LOCAL_TENANT, path.batch_id))
+        return _accepted(_batches().start(tenant(), path.batch_id))
 
 
 @bp.post(
@@ -150,7 +150,7 @@ def cancel_batch(path: BatchPath) -> Response:
     """End the items that have not ended: some now, the rest of a large batch in the minutes that follow."""
     batches = _batches()
     with _named_a_batch("is complete; there is nothing left to cancel"):
-        return batch_response(batches.cancel(LOCAL_TENANT, path.batch_id), batches.jobs.clock())
+        return batch_response(batches.cancel(tenant(), path.batch_id), batches.jobs.clock())
 
 
 @bp.post(
@@ -165,8 +165,8 @@ def retry_batch(path: BatchPath) -> Response:
     """Queue the failed items whose photo is still there for another run; where none is, nothing happens."""
     batches = _batches()
     with _named_a_batch("was cancelled; its items are not run again"):
-        batches.retry(LOCAL_TENANT, path.batch_id)
-    return _accepted(batches.find(LOCAL_TENANT, path.batch_id))
+        batches.retry(tenant(), path.batch_id)
+    return _accepted(batches.find(tenant(), path.batch_id))
 
 
 @bp.delete(
@@ -179,7 +179,7 @@ def retry_batch(path: BatchPath) -> Response:
 )
 def delete_batch(path: BatchPath) -> Response:
     """Delete the batch with its photos, results and records; they are unreadable when this is answered."""
-    _batches().delete(LOCAL_TENANT, path.batch_id)
+    _batches().delete(tenant(), path.batch_id)
     return Response(status=HTTPStatus.NO_CONTENT)
 
 

@@ -10,14 +10,13 @@ from flask_openapi3 import APIBlueprint, Tag
 from pydantic import Field
 
 from api import problems
-from api.context import services
+from api.context import services, tenant
 from api.meshes import OBJ_TYPE, PLY_TYPE, FaceMesh, as_obj, as_ply, mesh_of_face
 from api.overlay import CONTENT_SECURITY_POLICY, SVG_TYPE, draw_overlay
 from api.problems import ProblemError, Responses, problem_responses
 from api.routes.jobs import JobPath
 from shared.errors import JobNotFound, LandmarksNotKept, NotFinished, ObjectMissing
 from shared.jobs.record import JobRecord
-from shared.names import LOCAL_TENANT
 from shared.schema_base import Schema
 from shared.schemas import MAX_FACES, JobStatus
 from shared.storage import layout
@@ -99,7 +98,7 @@ def mesh_ply(path: JobPath, query: FaceQuery) -> Response:
 def _measured(job_id: str) -> tuple[JobRecord, dict[str, Any]]:
     """Find a job that has landmarks, and its result."""
     jobs = services().jobs
-    record = jobs.find(LOCAL_TENANT, job_id)
+    record = jobs.find(tenant(), job_id)
     if not record.status.is_terminal:
         raise NotFinished(record.id)
     if record.status is not JobStatus.SUCCEEDED:

@@ -12,7 +12,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from pydantic import Field
 
 from api import idempotency, problems
-from api.context import services
+from api.context import services, tenant
 from api.idempotency import Fingerprint, HeldKey, once, replayable
 from api.image_urls import SCHEMA as IMAGE_URL_SCHEMA
 from api.image_urls import URL_FIELD
@@ -29,7 +29,7 @@ from shared.jobs.idempotency import KeyMark
 from shared.jobs.record import JobRecord
 from shared.jobs.replays import accepted_job
 from shared.jobs.store import JobQuery
-from shared.names import BATCH_ID_PATTERN, JOB_ID_PATTERN, LOCAL_TENANT, QueueName
+from shared.names import BATCH_ID_PATTERN, JOB_ID_PATTERN, QueueName
 from shared.schema_base import Schema
 from shared.schemas import Job, JobList, JobStatus, Reference
 
@@ -123,7 +123,7 @@ def submit_job() -> Response:
     With `Prefer: wait=N`, 200 and the result if it is there.
     """
     here = services()
-    with once(request, here, LOCAL_TENANT) as key:
+    with once(request, here, tenant()) as key:
         record, is_replay = _accept_once(key)
     replayed = idempotency.REPLAYED if is_replay else {}
     headers = {"Location": job_url(record), **replayed}
@@ -145,7 +145,7 @@ def _accept_once(key: HeldKey) -> tuple[JobRecord, bool]:
     with read_submission(request, here.settings) as submission:
         return key.settle(
             lambda: fingerprint_of(submission),
-            find=lambda job_id: accepted_job(here.jobs, LOCAL_TENANT, job_id),
+            find=lambda job_id: accepted_job(here.jobs, tenant(), job_id),
             make=lambda mark: accept(submission, mark),
         )
 
@@ -173,7 +173,7 @@ def accept(submission: Submission, mark: KeyMark | None = None) -> JobRecord:
     """
     options = check_webhook_of(submission.options)
     try:
-        return services().jobs.accept(LOCAL_TENANT, submission.photo, options, QueueName.INTERACTIVE, mark)
+        return services().jobs.accept(tenant(), submission.photo, options, QueueName.INTERACTIVE, mark)
     except Transient as error:
         logger.warning("request %s: no photo is accepted: %s", g.get("request_id"), error)
         detail = "A part of the service does not answer now. Nothing was accepted; send the same again in a moment."
@@ -198,7 +198,7 @@ def wait_for(record: JobRecord, timeout_s: float) -> JobRecord:
 def read_job(path: JobPath, query: WaitQuery) -> Response:
     """Answer with the job, and its result once it has succeeded."""
     here = services()
-    record = here.jobs.find(LOCAL_TENANT, path.job_id)
+    record = here.jobs.find(tenant(), path.job_id)
     record = wait_for(record, min(query.wait, here.settings.max_wait_s))
     return conditional_job_response(here.jobs, record, request.if_none_match)
 
@@ -208,7 +208,7 @@ def list_jobs(query: ListQuery) -> Response:
     """Answer with jobs, newest first, without their results."""
     jobs = services().jobs
     wanted = JobQuery(
-        LOCAL_TENANT,
+        tenant(),
         query.limit + 1,
         status=query.status,
         batch_id=query.batch_id,
@@ -233,7 +233,7 @@ def list_jobs(query: ListQuery) -> Response:
 def cancel_job(path: JobPath) -> Response:
     """End a job that has not ended; its photo is deleted."""
     jobs = services().jobs
-    return job_response(jobs, jobs.cancel(LOCAL_TENANT, path.job_id))
+    return job_response(jobs, jobs.cancel(tenant(), path.job_id))
 
 
 @bp.post(
@@ -253,7 +253,7 @@ def cancel_job(path: JobPath) -> Response:
 def retry_job(path: JobPath) -> Response:
     """Queue a failed job for another run, with its attempts anew."""
     jobs = services().jobs
-    record = jobs.retry(LOCAL_TENANT, path.job_id)
+    record = jobs.retry(tenant(), path.job_id)
     return job_response(jobs, record, status=HTTPStatus.ACCEPTED, headers={"Location": job_url(record)})
 
 
@@ -267,5 +267,5 @@ def retry_job(path: JobPath) -> Response:
 )
 def delete_job(path: JobPath) -> Response:
     """Delete the photo, the result and the record; they are unreadable when this is answered."""
-    services().jobs.delete(LOCAL_TENANT, path.job_id)
+    services().jobs.delete(tenant(), path.job_id)
     return Response(status=HTTPStatus.NO_CONTENT)

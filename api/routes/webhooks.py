@@ -10,7 +10,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from pydantic import Field
 
 from api import problems
-from api.context import services
+from api.context import services, tenant
 from api.presenters import model_json
 from api.problems import ProblemError, problem_responses
 from api.uploads import read_json
@@ -28,7 +28,6 @@ from shared.deliveries.schemas import (
     WebhookTest,
 )
 from shared.deliveries.store import DeliveryQuery
-from shared.names import LOCAL_TENANT
 from shared.schema_base import Schema
 
 _JSON: Final = "application/json"
@@ -69,7 +68,7 @@ class DeliveryListQuery(Schema):
 def list_deliveries(query: DeliveryListQuery) -> Response:
     """Answer with deliveries and every attempt at them."""
     wanted = DeliveryQuery(
-        LOCAL_TENANT,
+        tenant(),
         query.limit + 1,
         job_id=query.job_id,
         batch_id=query.batch_id,
@@ -89,7 +88,7 @@ def list_deliveries(query: DeliveryListQuery) -> Response:
 )
 def read_delivery(path: DeliveryPath) -> Response:
     """Answer with one delivery and every attempt at it."""
-    return _json(_delivery(services().desk.find(LOCAL_TENANT, path.delivery_id)))
+    return _json(_delivery(services().desk.find(tenant(), path.delivery_id)))
 
 
 @bp.post(
@@ -99,7 +98,7 @@ def read_delivery(path: DeliveryPath) -> Response:
 )
 def redeliver(path: DeliveryPath) -> Response:
     """Send it again now, under the same `webhook-id`, to a disabled target too; the schedule begins anew."""
-    return _accepted(services().desk.redeliver(LOCAL_TENANT, path.delivery_id))
+    return _accepted(services().desk.redeliver(tenant(), path.delivery_id))
 
 
 @bp.post(
@@ -113,7 +112,7 @@ def redeliver(path: DeliveryPath) -> Response:
 def test_webhook(body: WebhookTest) -> Response:
     """Deliver a `webhook.test` event, signed and retried like any other."""
     check_webhook_target(body.url)
-    return _accepted(services().desk.owe_test(LOCAL_TENANT, body.url))
+    return _accepted(services().desk.owe_test(tenant(), body.url))
 
 
 @bp.post(
@@ -123,7 +122,7 @@ def test_webhook(body: WebhookTest) -> Response:
 )
 def make_secret() -> Response:
     """Make a secret and show it, this once; the former one is valid beside it for 24 hours."""
-    made, ages = services().desk.secrets.rotate(LOCAL_TENANT)
+    made, ages = services().desk.secrets.rotate(tenant())
     answer = NewWebhookSecret(
         secret=made.text,
         created_at=from_ms(ages.created_ms),
@@ -140,7 +139,7 @@ def make_secret() -> Response:
 def read_secret_age() -> Response:
     """Answer with the age of the secret, not with the secret."""
     desk = services().desk
-    ages = desk.secrets.ages(LOCAL_TENANT)
+    ages = desk.secrets.ages(tenant())
     if ages is None:
         raise ProblemError(problems.NOT_FOUND, "No secret was made yet; POST here makes one.")
     answer = WebhookSecretAge(
@@ -165,7 +164,7 @@ def list_targets() -> Response:
             disabled_until=from_ms(target.until_ms),
             delivery_id=target.delivery_id,
         )
-        for target in services().desk.store.disabled_targets(LOCAL_TENANT)
+        for target in services().desk.store.disabled_targets(tenant())
     ]
     return _json(WebhookTargetList(data=found))
 
