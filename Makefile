@@ -30,7 +30,7 @@ up: $(READY) ## keep the service running here; options PORT=8000 DATA=.facefit
 	@exec $(BIN)/python -m stack up --port $(PORT) --data $(DATA)
 
 test: $(READY) ## every test but the long ones, against the same embedded stack
-	@$(BIN)/python -m pytest -m "not long"
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m "not long"
 
 faults: $(READY) ## everything that is killed, emptied or stopped, the long ones too
 	@$(BIN)/python -m pytest tests/faults

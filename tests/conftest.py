@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,28 @@ CALLABLE = {
 }
 
 PORTRAITS = Path(__file__).parents[1] / "stack" / "portraits"
+
+
+_TOGETHER = {"contract": "stack", "integration": "stack", "system": "stack", "faults": "faults"}
+"""Folders whose tests run one after the other in one process: they share running processes, or break their own."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say what stays together where a run has several processes; single tests go to whichever is free."""
+    here = Path(__file__).parent
+    for item in items:
+        if group := _TOGETHER.get(item.path.relative_to(here).parts[0]):
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
+_MADE_IDS = re.compile(r"(job|bat|dlv)_[0-9a-z]{26}", re.IGNORECASE)
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name a case the same in each process and on each day, whatever identifiers and times it is made of."""
+    if isinstance(val, bytes):
+        return f"{len(val)}-bytes"
+    return _MADE_IDS.sub(r"\1_", val) if isinstance(val, str) and _MADE_IDS.search(val) else None
 
 
 @pytest.fixture
