@@ -288,7 +288,7 @@ def test_no_origin_is_named_by_default(core: Core) -> None:
 )
 def test_what_is_no_origin_is_refused_at_start(given: str) -> None:
     with pytest.raises(ValueError, match="is no origin"):
-        Settings(cors_origins=given)  # type: ignore[arg-type]
+        Settings(cors_origins=given)
 
 
 def test_a_ring_must_outlast_its_refresh() -> None:
