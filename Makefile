@@ -2,6 +2,7 @@
 PYTHON ?= $(shell for p in python3.11 python3.12 python3; do $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$p && break; done)
 PORT ?= 8000
 DATA ?= .facefit
+ARGS ?= list
 PHOTOS ?= ../shared/data
 OUT ?= evaluate-output
 RENDERS ?= 0
@@ -9,7 +10,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test faults evaluate docs lint format lock clean docker-test
+.PHONY: help demo up keys test faults evaluate docs lint format lock clean docker-test
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -28,6 +29,9 @@ demo: $(READY) ## start everything, measure two portraits, show the result, stop
 
 up: $(READY) ## keep the service running here; options PORT=8000 DATA=.facefit
 	@exec $(BIN)/python -m stack up --port $(PORT) --data $(DATA)
+
+keys: $(READY) ## API keys of the service that `make up` runs: ARGS="create --tenant acme --name portal", list, revoke, expire
+	@$(BIN)/python -m stack keys --data $(DATA) $(ARGS)
 
 test: $(READY) ## every test but the long ones, against the same embedded stack
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m "not long"

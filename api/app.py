@@ -8,6 +8,7 @@ from flask_openapi3 import Info, OpenAPI
 
 from api.context import Services, attach
 from api.guard import register_guard
+from api.openapi_security import SECURITY_SCHEMES
 from api.problems import on_validation_error, register_problem_handlers
 from api.routes import batch_reports, batches, exports, jobs, legacy, service, webhooks
 from api.upload_places import register_upload_places
@@ -24,12 +25,12 @@ def create_app(services: Services) -> OpenAPI:
         validation_error_status=400,
         validation_error_model=Problem,
         validation_error_callback=on_validation_error,
-        security_schemes={},
+        security_schemes=SECURITY_SCHEMES,
         doc_ui=False,
         static_folder=None,
     )
     attach(app, services)
-    register_guard(app, services.settings)
+    register_guard(app, services)
     register_problem_handlers(app)
     register_upload_places(app, services.settings.max_batch_uploads)
     for blueprint in (jobs.bp, batches.bp, exports.bp, webhooks.bp, legacy.bp, service.bp):

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 from api.context import EXTENSION
 from shared.config import Settings, is_loopback
 from shared.errors import ConfigurationError, StorageUnavailable
+from shared.keys.archive import KeyArchive
 from shared.storage.s3 import S3ObjectStore
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 _settings = Settings()
 _PREPARE_TRIES = 30
@@ -35,8 +36,13 @@ control_socket_disable = True
 loglevel = _settings.log_level.lower()
 
 
-def refuse_open_door(addresses: Sequence[Any], settings: Settings) -> None:
+def refuse_open_door(addresses: Sequence[Any], settings: Settings, are_keys_there: Callable[[], bool]) -> None:
     """Refuse to listen where others can reach, while there are no keys.
+
+    Parameters
+    ----------
+    are_keys_there : callable
+        Asked only where it matters.
 
     Raises
     ------
@@ -48,25 +54,26 @@ def refuse_open_door(addresses: Sequence[Any], settings: Settings) -> None:
         for address in addresses
         if isinstance(address, int) or (isinstance(address, tuple) and not is_loopback(address[0]))
     ]
-    if reachable and not settings.unsafe_no_keys:
+    if reachable and not settings.unsafe_no_keys and not are_keys_there():
         raise ConfigurationError(
             f"facefit refuses to listen on {reachable[0]}: there are no API keys, so anybody who reaches that"
-            " address could read everybody's faces. Listen on 127.0.0.1, or, behind something that guards the door,"
-            " set FACEFIT_UNSAFE_NO_KEYS=1."
+            " address could read everybody's faces. Make a key first (python -m api.keys create --tenant NAME --name"
+            " NAME), or listen on 127.0.0.1, or, behind something that guards the door, set FACEFIT_UNSAFE_NO_KEYS=1."
         )
 
 
 def on_starting(server: Any) -> None:
     """Before anything is bound: the door and the store must be as the settings say."""
     try:
-        refuse_open_door(server.address if isinstance(server.address, list) else [server.address], _settings)
-        _prepare_storage()
+        objects = S3ObjectStore(_settings)
+        _prepare_storage(objects)
+        addresses = server.address if isinstance(server.address, list) else [server.address]
+        refuse_open_door(addresses, _settings, KeyArchive(objects).any)
     except (ConfigurationError, StorageUnavailable) as error:
         sys.exit(f"facefit does not start: {error}")
 
 
-def _prepare_storage() -> None:
-    objects = S3ObjectStore(_settings)
+def _prepare_storage(objects: S3ObjectStore) -> None:
     for attempts_left in reversed(range(_PREPARE_TRIES)):
         try:
             objects.prepare(create_bucket=_settings.s3_create_bucket)

@@ -22,6 +22,8 @@ from shared.errors import (
     DeliveryNotFound,
     DuplicateReference,
     JobNotFound,
+    KeyRefused,
+    KeysUnavailable,
     KeyTaken,
     LandmarksNotKept,
     NotFinished,
@@ -62,6 +64,7 @@ WEBHOOK_TARGET_FORBIDDEN: Final = ProblemKind(
 )
 HOST_FORBIDDEN: Final = ProblemKind("host_forbidden", HTTPStatus.BAD_REQUEST, "This host name is not served")
 ORIGIN_FORBIDDEN: Final = ProblemKind("origin_forbidden", HTTPStatus.FORBIDDEN, "This page may not call the service")
+UNAUTHORIZED: Final = ProblemKind("unauthorized", HTTPStatus.UNAUTHORIZED, "The API key is missing or not valid")
 NOT_FOUND: Final = ProblemKind("not_found", HTTPStatus.NOT_FOUND, "There is no such thing")
 METHOD_NOT_ALLOWED: Final = ProblemKind(
     "method_not_allowed", HTTPStatus.METHOD_NOT_ALLOWED, "The method is not allowed here"
@@ -196,6 +199,7 @@ def register_problem_handlers(app: Flask) -> None:
     app.register_error_handler(DuplicateReference, _on_duplicate_reference)
     app.register_error_handler(ArchiveInvalid, _on_archive_invalid)
     app.register_error_handler(TargetForbidden, _on_target_forbidden)
+    app.register_error_handler(KeyRefused, _always(_UNAUTHORIZED))
     app.register_error_handler(Exception, _on_bug)
     for error, kind, detail in (
         (JobNotFound, NOT_FOUND, "There is no such job, or it was deleted."),
@@ -208,6 +212,14 @@ def register_problem_handlers(app: Flask) -> None:
         (LandmarksNotKept, LANDMARKS_NOT_KEPT, "The job was made with landmarks=false; send the photo again without."),
     ):
         app.register_error_handler(error, _always(ProblemError(kind, detail)))
+
+
+_UNAUTHORIZED: Final = ProblemError(
+    UNAUTHORIZED,
+    "Send a valid API key, as `Authorization: Bearer ffk_…` or as `X-API-Key: ffk_…`.",
+    headers={"WWW-Authenticate": "Bearer"},
+)
+"""One for all reasons: which of them it is, a stranger is not told."""
 
 
 def _always(problem: ProblemError) -> Any:
@@ -257,11 +269,11 @@ def _on_broken_body(error: ParseException) -> Response:
 
 def _on_transient(error: Transient) -> Response:
     logger.warning("request %s: %s", g.get("request_id"), error)
-    detail = (
-        "The records are being rebuilt after a loss; nothing is lost, ask again in a moment."
-        if isinstance(error, RecordsRebuilding)
-        else "A part of the service does not answer now; ask again in a moment."
-    )
+    detail = "A part of the service does not answer now; ask again in a moment."
+    if isinstance(error, RecordsRebuilding):
+        detail = "The records are being rebuilt after a loss; nothing is lost, ask again in a moment."
+    if isinstance(error, KeysUnavailable):
+        detail = "The API keys cannot be read now; ask again in a moment."
     return problem_response(unavailable(detail))
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeInt, SecretStr, model_validator
-from pydantic.functional_validators import BeforeValidator
+from pydantic.functional_validators import AfterValidator, BeforeValidator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.targets import DEFAULT_PORTS, OutboundPolicy
@@ -25,7 +26,19 @@ def _ports(value: object) -> object:
 
 OptionalText = Annotated[str | None, BeforeValidator(lambda value: value or None)]
 """None where it is empty: an environment variable cannot be anything less."""
+
+
+def _check_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
+    for origin in origins:
+        if _ORIGIN.fullmatch(origin) is None:
+            message = f"{origin!r} is no origin; give scheme and host such as https://portal.example, one by one"
+            raise ValueError(message)
+    return origins
+
+
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?", re.IGNORECASE)
 CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_on_commas)]
+Origins = Annotated[CommaSeparated, AfterValidator(_check_origins)]
 Ports = Annotated[tuple[NonNegativeInt, ...], NoDecode, BeforeValidator(_ports)]
 
 
@@ -58,13 +71,28 @@ class Settings(BaseSettings):
     listen_port: int = Field(8000, ge=0, le=65_535, description="The port the API listens on.")
     unsafe_no_keys: bool = Field(
         False,
-        description="Listen beyond loopback although there are no API keys. Only behind something that guards the"
-        " door, such as a port published on 127.0.0.1 alone.",
+        description="Listen, and answer, beyond loopback although there are no API keys. Only behind something that"
+        " guards the door, such as a port published on 127.0.0.1 alone.",
     )
     allowed_hosts: CommaSeparated = Field(
         ("127.0.0.1", "localhost", "[::1]"),
         description="Names the API answers to in `Host` (comma-separated, without port), which are also the hosts"
         " whose pages may call it (`Origin`).",
+    )
+    cors_origins: Origins = Field(
+        (),
+        description="Origins of other sites' pages that may call the API (comma-separated, such as"
+        " `https://portal.example`); none by default.",
+    )
+    keys_refresh_s: float = Field(
+        5.0,
+        gt=0,
+        description="How old an API process's knowledge of the keys may be: how soon a revoked one is refused.",
+    )
+    keys_max_age_s: float = Field(
+        60.0,
+        gt=0,
+        description="How old it may be while storage does not answer; then every request that needs a key hears 503.",
     )
     api_workers: int = Field(2, ge=1, description="API processes.")
     api_threads: int = Field(16, ge=2, description="Requests that one API process serves at once.")
@@ -192,6 +220,13 @@ class Settings(BaseSettings):
     storage_read_timeout_s: float = Field(10.0, gt=0, description="The longest wait for bytes from the store.")
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is logged, and above.")
+
+    @model_validator(mode="after")
+    def _keys_outlast_their_refresh(self) -> Self:
+        if self.keys_max_age_s <= self.keys_refresh_s:
+            message = "FACEFIT_KEYS_MAX_AGE_S must be longer than FACEFIT_KEYS_REFRESH_S"
+            raise ValueError(message)
+        return self
 
     @model_validator(mode="after")
     def _leases_outlast_what_they_are_for(self) -> Self:

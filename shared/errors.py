@@ -162,6 +162,10 @@ class RecordsRebuilding(RecordsUnavailable):
     """Raised when records were lost and are being rebuilt, so that a list would be incomplete."""
 
 
+class KeysUnavailable(Transient):
+    """Raised when it is not known, or not known lately, which API keys there are."""
+
+
 class QueueUnavailable(Transient):
     """Raised when the broker takes no message."""
 
@@ -176,6 +180,10 @@ class UnreadableObject(FacefitError):
 
 class UndeclaredQueue(FacefitError):
     """Raised when a doorbell is rung on a queue that nobody declared."""
+
+
+class KeyRefused(FacefitError):
+    """Raised when a request comes without an API key, or with one that does not open the door (any more)."""
 
 
 class ConfigurationError(FacefitError):

@@ -1,4 +1,4 @@
-"""Names that both sides must spell alike: queues, tasks, identifiers, and the one tenant there is so far."""
+"""Names that both sides must spell alike: queues, tasks, identifiers, tenants."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from ulid import ULID
 
 LOCAL_TENANT: Final = "local"
 """Who every request belongs to while no API key is configured."""
+
+_TENANT_PATTERN: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+"""What may stand in the keys of storage and Redis, whose parts are separated by other characters."""
 
 JOB_ID_PREFIX: Final = "job_"
 JOB_ID_PATTERN: Final = re.compile(r"job_[0-7][0-9a-hjkmnp-tv-z]{25}")
@@ -39,6 +42,11 @@ class TaskName(StrEnum):
 
     MEASURE_JOB = "facefit.measure_job"
     MEASURE_BULK = "facefit.measure_bulk"
+
+
+def is_tenant(text: str) -> bool:
+    """Tell whether `text` may be the name of a tenant."""
+    return _TENANT_PATTERN.fullmatch(text) is not None
 
 
 def new_job_id() -> str:

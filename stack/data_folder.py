@@ -112,6 +112,19 @@ class DataFolder:
         return Secrets(**kept)
 
 
+def last_used(path: Path) -> tuple[Ports, Secrets] | None:
+    """Return the ports and secrets of the stack that ran last on a folder, or runs there now; changes nothing."""
+    ports, secrets = _read(path / "ports.json"), _read(path / "secrets.json")
+    if set(ports) != {field.name for field in fields(Ports)} or set(secrets) != {
+        field.name for field in fields(Secrets)
+    }:
+        return None
+    return (
+        Ports(**{name: int(port) for name, port in ports.items()}),
+        Secrets(**{name: str(secret) for name, secret in secrets.items()}),
+    )
+
+
 def is_free(port: int) -> bool:
     """Tell whether `port` can be listened on, on loopback."""
     with socket.socket() as listener:

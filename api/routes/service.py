@@ -15,6 +15,8 @@ from flask import Blueprint, Response, current_app, send_from_directory
 from flask_openapi3 import APIBlueprint, OpenAPI, Tag
 
 from api.context import services
+from api.door import door_of
+from api.openapi_security import with_security
 from api.presenters import model_json
 from api.problems import problem_responses
 from shared.errors import Transient
@@ -117,8 +119,8 @@ def _state(check: Callable[[], None]) -> DependencyState:
 @pages.get("/openapi.json")
 def openapi_document() -> Response:
     """Answer with the OpenAPI 3.1 document, generated from the routes and models."""
-    document = cast("OpenAPI", current_app).api_doc
-    document["components"].pop("securitySchemes", None)  # none are declared while there are no keys
+    app = cast("OpenAPI", current_app)
+    document = with_security(app.api_doc, app, is_open=door_of().is_open)
     return Response(orjson.dumps(document), content_type="application/json")
 
 

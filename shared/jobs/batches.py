@@ -102,16 +102,20 @@ class BatchLifecycle:
         """
         if not is_batch_id(batch_id):
             raise BatchNotFound(batch_id)
-        batch = self.store.get(batch_id)
+        batch = self._own(tenant, batch_id)
         if batch is None or not batch.sealed:
             self._check_rebuilt_or_absent(tenant, batch_id)
-        if batch is None or batch.tenant != tenant or batch.expires_ms <= self.jobs.clock():
+        if batch is None or batch.expires_ms <= self.jobs.clock():
             raise BatchNotFound(batch_id)
         return batch
 
+    def _own(self, tenant: str, batch_id: str) -> BatchRecord | None:
+        batch = self.store.get(batch_id)  # another's is as none: the steps that follow, and their time, are the same
+        return batch if batch and batch.tenant == tenant else None
+
     def _check_rebuilt_or_absent(self, tenant: str, batch_id: str) -> None:
         """Raise `RecordsRebuilding` if storage has a batch whose records are not complete yet."""
-        if self.jobs.store.is_rebuilt() and self.store.get(batch_id) is not None:
+        if self.jobs.store.is_rebuilt() and self._own(tenant, batch_id) is not None:
             return  # it is just being written
         if self.archive.exists(tenant, batch_id) and not self.archive.is_deleted(tenant, batch_id):
             raise RecordsRebuilding("the records of this batch are being rebuilt from storage")

@@ -13,6 +13,8 @@
 | `reruns/{tenant}/{job}/{run}` | before a retry is answered | another run was asked for |
 | `previews/{tenant}/{job}` | before the outcome, if the photo is kept | a small copy without metadata |
 | `deleted/{tenant}/{job or batch}` | first thing of a DELETE | it must stay forgotten; the body is when [ms] |
+
+Deliveries, webhook secrets and API keys say in their own modules where they lie.
 """
 
 from __future__ import annotations

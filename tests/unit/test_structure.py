@@ -169,16 +169,17 @@ def test_the_version_is_one() -> None:
 
 @pytest.mark.parametrize("address", [("0.0.0.0", 80), ("192.0.2.7", 80), ("::", 80), ("example.org", 80), 3])
 def test_the_api_refuses_an_open_door_without_keys(address: tuple[str, int] | int) -> None:
-    with pytest.raises(ConfigurationError, match="FACEFIT_UNSAFE_NO_KEYS"):
-        refuse_open_door([address], Settings())
-    refuse_open_door([address], Settings(unsafe_no_keys=True))
+    with pytest.raises(ConfigurationError, match=r"python -m api\.keys create .* FACEFIT_UNSAFE_NO_KEYS"):
+        refuse_open_door([address], Settings(), lambda: False)
+    refuse_open_door([address], Settings(), lambda: True)
+    refuse_open_door([address], Settings(unsafe_no_keys=True), lambda: False)
 
 
 @pytest.mark.parametrize(
     "address", [("127.0.0.1", 80), ("localhost", 80), ("::1", 80), ("127.8.9.1", 80), "/run/x.sock"]
 )
 def test_this_machine_alone_is_no_open_door(address: tuple[str, int] | str) -> None:
-    refuse_open_door([address], Settings())
+    refuse_open_door([address], Settings(), lambda: False)
 
 
 def test_a_lease_must_outlast_a_photo() -> None:
