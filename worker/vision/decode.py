@@ -26,6 +26,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from shared.errors import CorruptImage, ImageTooLarge, ImageTooSmall, UnsupportedFormat
 from shared.image_formats import SNIFF_BYTES, ImageFormat, sniff_image_format
 from worker.vision.containers import missing_bytes, webp_canvas
+from worker.vision.excess import jpeg_excess, png_excess
 from worker.vision.exif import DAMAGE_ERRORS, UPRIGHT, Exif
 from worker.vision.upright import AXES_SWAPPED, X_REVERSED, Y_REVERSED, upright_pixels
 
@@ -72,6 +73,8 @@ _OPENERS: dict[ImageFormat, Callable[[BytesIO], ImageFile]] = {
     ImageFormat.HEIC: pillow_heif.HeifImageFile,
     ImageFormat.AVIF: AvifImageFile,
 }
+
+_EXCESSES = {ImageFormat.JPEG: jpeg_excess, ImageFormat.PNG: png_excess}
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +239,8 @@ def _check_container(data: bytes, image_format: ImageFormat, limits: DecodeLimit
         raise CorruptImage(
             f"The file is cut short: it has {len(data):,} bytes, and at least {missing:,} more belong to it."
         )
+    elif image_format in _EXCESSES and (excess := _EXCESSES[image_format](data)):
+        raise CorruptImage(f"The file has {excess}, as no photo has.")
 
 
 def _check_size(size: tuple[int, int], limits: DecodeLimits) -> None:
