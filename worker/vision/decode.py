@@ -25,9 +25,10 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from shared.errors import CorruptImage, ImageTooLarge, ImageTooSmall, UnsupportedFormat
 from shared.image_formats import SNIFF_BYTES, ImageFormat, sniff_image_format
-from worker.vision.colours import to_rgb
 from worker.vision.containers import missing_bytes, webp_canvas
+from worker.vision.excess import jpeg_excess, png_excess
 from worker.vision.exif import DAMAGE_ERRORS, UPRIGHT, Exif
+from worker.vision.upright import AXES_SWAPPED, X_REVERSED, Y_REVERSED, upright_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,29 +55,26 @@ class _Jpeg(JpegImageFile):
         pass
 
 
+class _WebP(WebPImageFile):
+    """A WebP whose decoder, which holds two canvases of its own, is let go once the first frame is there."""
+
+    def _get_next(self) -> tuple[bytes, int, int]:
+        frame = super()._get_next()
+        del self._decoder
+        return frame
+
+
 # Each format has its own opener, called directly instead of through `Image.open`: no other plugin ever sees the
 # bytes, nothing is registered globally, and Pillow's own guard against large images does not warn beside ours.
 _OPENERS: dict[ImageFormat, Callable[[BytesIO], ImageFile]] = {
     ImageFormat.JPEG: _Jpeg,
     ImageFormat.PNG: PngImageFile,
-    ImageFormat.WEBP: WebPImageFile,
+    ImageFormat.WEBP: _WebP,
     ImageFormat.HEIC: pillow_heif.HeifImageFile,
     ImageFormat.AVIF: AvifImageFile,
 }
 
-_TRANSPOSES = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-_AXES_SWAPPED = frozenset((5, 6, 7, 8))
-# Orientations after which upright x (or y) starts at the far end of the stored picture: its right or lower edge.
-_X_REVERSED = frozenset((2, 3, 6, 7))
-_Y_REVERSED = frozenset((3, 4, 7, 8))
+_EXCESSES = {ImageFormat.JPEG: jpeg_excess, ImageFormat.PNG: png_excess}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +147,9 @@ class Photo:
             The same points [px of the full photo], in the same convention; z is scaled only.
         """
         height, width = self.pixels.shape[:2]
-        x_reversed = (self.exif_orientation in _X_REVERSED) != self.mirrored
+        x_reversed = (self.exif_orientation in X_REVERSED) != self.mirrored
         overhang_x = width * self.reduction - self.width_px if x_reversed else 0
-        overhang_y = height * self.reduction - self.height_px if self.exif_orientation in _Y_REVERSED else 0
+        overhang_y = height * self.reduction - self.height_px if self.exif_orientation in Y_REVERSED else 0
         half_block = (self.reduction - 1) / 2
         full = np.asarray(points, dtype=np.float64) * self.reduction
         full[..., 0] += half_block - overhang_x
@@ -216,13 +214,10 @@ def decode_photo(
     if applied == 1:
         stored_size = image.size  # libheif may learn the true size only while it decodes
         _check_size(stored_size, limits)
-    rgb = to_rgb(image)
-    upright = rgb.transpose(_TRANSPOSES[orientation]) if orientation in _TRANSPOSES else rgb
-    if mirrored:
-        upright = upright.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    width_px, height_px = reversed(stored_size) if orientation in _AXES_SWAPPED else stored_size
+    pixels = upright_pixels(image, orientation, mirrored=mirrored)
+    width_px, height_px = reversed(stored_size) if orientation in AXES_SWAPPED else stored_size
     focal_35mm = exif.focal_length_35mm(stored_size)
-    return Photo(np.asarray(upright), width_px, height_px, applied, image_format, orientation, focal_35mm, mirrored)
+    return Photo(pixels, width_px, height_px, applied, image_format, orientation, focal_35mm, mirrored)
 
 
 def _accepted_format(data: bytes, limits: DecodeLimits) -> ImageFormat:
@@ -244,6 +239,8 @@ def _check_container(data: bytes, image_format: ImageFormat, limits: DecodeLimit
         raise CorruptImage(
             f"The file is cut short: it has {len(data):,} bytes, and at least {missing:,} more belong to it."
         )
+    elif image_format in _EXCESSES and (excess := _EXCESSES[image_format](data)):
+        raise CorruptImage(f"The file has {excess}, as no photo has.")
 
 
 def _check_size(size: tuple[int, int], limits: DecodeLimits) -> None:
