@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gunicorn.http.body import Body, LengthReader
+from gunicorn.http.errors import InvalidHeader
 from gunicorn.http.message import Request
 from gunicorn.http.parser import RequestParser
 from gunicorn.workers.gthread import TConn
@@ -49,9 +50,19 @@ class WatchedRequest(Request):  # type: ignore[misc]
     body: Any
 
     def set_body_reader(self) -> None:
-        """Have the body watched."""
+        """Have the body watched, once the head is known to be in order."""
+        self._check_target()
         super().set_body_reader()
         self.body = WatchedBody(self.body.reader)
+
+    def _check_target(self) -> None:
+        """Refuse a target with a host of its own that is not `Host`: what is checked must be what is meant."""
+        if self.uri.startswith("/"):
+            return
+        _, separator, rest = self.uri.partition("://")
+        hosts = [value for name, value in self.headers if name == "HOST"]
+        if separator and [rest.partition("/")[0].lower()] != [host.lower() for host in hosts]:
+            raise InvalidHeader("HOST", req=self)
 
     def should_close(self) -> bool:
         """Tell whether this is the connection's last request; asked when the head of the answer is sent."""

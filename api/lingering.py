@@ -13,12 +13,9 @@ from dataclasses import dataclass
 from selectors import EVENT_READ, BaseSelector
 from typing import Final
 
-from shared.config import MEGABYTE
-
 _SILENCE_S: Final = 2.0
-_WHOLE_S: Final = 10.0
-_MOST_BYTES: Final = 80 * MEGABYTE
-"""Four photos: most of those that send too much hear why."""
+_WHOLE_S: Final = 30.0
+"""So that most of those that send too much hear why."""
 _MOST_CONNECTIONS: Final = 256
 _CHUNK_BYTES: Final = 64 * 1024
 
@@ -27,7 +24,6 @@ _CHUNK_BYTES: Final = 64 * 1024
 class _Ending:
     silent_until_s: float
     until_s: float
-    left_bytes: int = _MOST_BYTES
 
 
 class Lingering:
@@ -77,9 +73,8 @@ class Lingering:
             return
         except OSError:
             taken_bytes = 0
-        ending.left_bytes -= taken_bytes
         ending.silent_until_s = time.monotonic() + _SILENCE_S
-        if not taken_bytes or ending.left_bytes <= 0:
+        if not taken_bytes:
             self._close(connection)
 
     def _close(self, connection: socket.socket) -> None:

@@ -34,7 +34,7 @@ from api.problems import (
 from api.request_heads import MAX_HEAD_BYTES, MAX_REQUEST_LINE_BYTES
 from shared.schemas import Problem
 
-NOT_HTTP: Final = ProblemError(INVALID_REQUEST, "This is no HTTP/1.1 request; the port speaks plain HTTP, not TLS.")
+NOT_HTTP: Final = ProblemError(INVALID_REQUEST, "No HTTP/1.1 request begins like this; TLS is not spoken here.")
 HEAD_TOO_LONG: Final = ProblemError(
     HEADERS_TOO_LARGE, f"The request line and the headers may have {MAX_HEAD_BYTES} bytes together."
 )

@@ -1,8 +1,8 @@
 """What good clients feel while others are slow: gunicorn's own threaded worker and ours, in one run.
 
-`python -m bench.slow_clients` starts each server in one process over memory stores, keeps N slow clients of a kind at it
-(whoever is cut off comes again at once) and meanwhile asks as a good client: `GET /healthz` and `POST /v1/jobs` in turn,
-each over a connection of its own.
+`python -m bench.slow_clients` starts each server in one process over memory stores, keeps N slow clients of a kind at
+it (whoever is cut off comes again at once) and meanwhile asks as a good client: `GET /healthz` and `POST /v1/jobs` in
+turn, each over a connection of its own.
 """
 
 from __future__ import annotations
@@ -14,9 +14,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
+from http.client import HTTPConnection
+from typing import Self
 
 import httpx
 
@@ -63,7 +66,7 @@ class SlowClients:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
-    def __enter__(self) -> SlowClients:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -122,22 +125,22 @@ def serving(worker: str, threads: str) -> Iterator[int]:
 
 
 def ask(port: int, seconds: float) -> Felt:
-    felt, url = Felt(), f"http://{LOOPBACK}:{port}"
+    felt = Felt()
     until = time.monotonic() + seconds
-    asks: dict[str, Callable[[], httpx.Response]] = {
-        "GET /healthz": lambda: httpx.get(f"{url}/healthz", trust_env=False, timeout=GIVE_UP_S),
-        "POST /v1/jobs": lambda: httpx.post(
-            f"{url}/v1/jobs", content=PHOTO, headers={"Content-Type": "image/jpeg"}, trust_env=False, timeout=GIVE_UP_S
-        ),
-    }
     while time.monotonic() < until:
-        for name, send in asks.items():
+        for name, taken_s in felt.seconds.items():
+            method, path = name.split()
+            connection = HTTPConnection(LOOPBACK, port, timeout=GIVE_UP_S)
+            body = PHOTO if method == "POST" else None
             began = time.perf_counter()
             try:
-                felt.refused += send().status_code >= httpx.codes.BAD_REQUEST
-            except httpx.TransportError:
+                connection.request(method, path, body, {"Content-Type": "image/jpeg"} if body else {})
+                felt.refused += connection.getresponse().status >= HTTPStatus.BAD_REQUEST
+            except OSError:
                 felt.given_up += 1
-            felt.seconds[name].append(time.perf_counter() - began)
+            finally:
+                connection.close()
+            taken_s.append(time.perf_counter() - began)
             time.sleep(0.02)
     return felt
 
