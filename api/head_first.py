@@ -31,8 +31,6 @@ from api.raw_problems import HEAD_TOO_LONG, HEAD_TOO_SLOW, NO_PLACE, NOT_HTTP, p
 from api.request_heads import MAX_HEAD_BYTES, Progress, awaits_body, progress_of
 from shared.config import Settings
 
-_UPLOAD_PATIENCE_S: Final = 5.0
-"""How long an upload waits for a place: longer than a crowd of good ones takes, shorter than clients' patience."""
 _PASSING_OVER_S: Final = 0.2
 """For a body that nobody read and whose bytes lie here; any other ends its connection."""
 _FILES_BESIDE: Final = 1024
@@ -53,6 +51,7 @@ class HeadFirstWorker(ThreadWorker):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         settings = Settings()
         self._head_s = settings.max_head_s
+        self._upload_wait_s = settings.max_upload_wait_s
         self._upload_places = settings.uploading_places
         self._slow_readers = SlowReaders(
             threading.BoundedSemaphore(settings.max_slow_readers), settings.max_download_pause_s
@@ -137,7 +136,7 @@ class HeadFirstWorker(ThreadWorker):  # type: ignore[misc]
         elif not awaits_body(conn.received):
             self._hand_over(conn)
         else:
-            conn.until_s = time.monotonic() + (_UPLOAD_PATIENCE_S if self.alive else STOP_KEEPALIVE_LINGER)
+            conn.until_s = time.monotonic() + (self._upload_wait_s if self.alive else STOP_KEEPALIVE_LINGER)
             self._queued_uploads[conn] = None
             self._let_uploads_in()
 

@@ -91,7 +91,10 @@ class Settings(BaseSettings):
         gt=0,
         lt=1,
         description="Share of an API process's threads that may be kept by bodies that are still arriving; the next"
-        " ones wait 5 s for one to end and then hear 503.",
+        " ones wait for one to end, without a thread, and then hear 503.",
+    )
+    max_upload_wait_s: float = Field(
+        5.0, gt=0, description="The longest that they wait: longer than a crowd of good ones takes."
     )
     max_upload_s: float = Field(120.0, gt=0, description="The longest that the bytes of a photo may take to arrive.")
     max_upload_pause_s: float = Field(20.0, gt=0, description="The longest pause while they arrive.")
