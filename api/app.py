@@ -29,6 +29,7 @@ def create_app(services: Services) -> OpenAPI:
         doc_ui=False,
         static_folder=None,
     )
+    app.url_map.merge_slashes = False  # two slashes are another path, not a redirect to this one
     attach(app, services)
     register_guard(app, services)
     register_problem_handlers(app)

@@ -31,6 +31,8 @@ _MAX_TEXT_BYTES: Final = 512 * 1024
 _MAX_NAME_LENGTH: Final = 128
 """Of a field; that of a file may be longer."""
 _MAX_FIELDS: Final = 64
+_MAX_BOUNDARY_BYTES: Final = 70
+"""As RFC 2046, 5.1.1 has it."""
 _LINE_BYTES: Final = 1024
 """More than the line of a boundary has, padding included."""
 _IN_MEMORY_BYTES: Final = MEGABYTE
@@ -157,8 +159,10 @@ class _Receiver:
 
     def receive(self, request: Request, while_it_comes: Callable[[], None]) -> None:
         boundary = request.mimetype_params.get("boundary", "").encode()
-        if not boundary:
-            raise invalid("body", "is not a form: its content type names no boundary")
+        if not 0 < len(boundary) <= _MAX_BOUNDARY_BYTES:
+            raise invalid(
+                "body", f"is not a form: its content type names no boundary of 1 to {_MAX_BOUNDARY_BYTES} bytes"
+            )
         decoder = MultipartDecoder(boundary, _BUFFER_BYTES)
         for piece in _cut_between_lines(iter(lambda: request.stream.read(_CHUNK_BYTES), b""), b"--" + boundary):
             while_it_comes()

@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from api.context import EXTENSION
+from api.request_heads import MAX_REQUEST_LINE_BYTES
 from shared.config import Settings, is_loopback
 from shared.errors import ConfigurationError, StorageUnavailable
 from shared.keys.archive import KeyArchive
@@ -27,8 +28,10 @@ _host = f"[{_settings.listen_host}]" if ":" in _settings.listen_host else _setti
 bind = f"{_host}:{_settings.listen_port}"
 workers = _settings.api_workers
 threads = _settings.api_threads
-worker_class = "gthread"
-# A waiting client is no dead worker; gthread beats on its own, whatever its threads wait for.
+worker_class = "api.head_first.HeadFirstWorker"
+worker_connections = _settings.max_connections
+limit_request_line = MAX_REQUEST_LINE_BYTES
+# A waiting client is no dead worker; the server beats on its own, whatever its threads wait for.
 timeout = 60
 graceful_timeout = 6
 keepalive = 15

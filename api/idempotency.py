@@ -24,7 +24,6 @@ from flask import Request
 
 from api.context import Services
 from api.problems import IDEMPOTENCY_IN_FLIGHT, IDEMPOTENCY_KEY_REUSED, ProblemError, invalid
-from api.uploads import drain_unread
 from shared.clock import Clock, system_clock, to_ms
 from shared.errors import Transient
 from shared.jobs.batch_replays import accepted_batch
@@ -261,14 +260,10 @@ def once(request: Request, here: Services, tenant: str) -> Iterator[HeldKey]:
     RecordsRebuilding, RecordsUnavailable
         If that cannot be told now.
     """
-    try:
-        key = given_key(request)
-        slot = None if key is None else KeySlot.of(tenant, key)
-        held = HeldKey(here.jobs.store.idempotency, slot, partial(_stands, here, tenant), here.jobs.clock)
-        held.reserve()
-    except (ProblemError, Transient):
-        drain_unread(request, here.settings)
-        raise
+    key = given_key(request)
+    slot = None if key is None else KeySlot.of(tenant, key)
+    held = HeldKey(here.jobs.store.idempotency, slot, partial(_stands, here, tenant), here.jobs.clock)
+    held.reserve()
     try:
         yield held
     finally:

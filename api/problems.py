@@ -91,6 +91,16 @@ INTERNAL_ERROR: Final = ProblemKind("internal_error", HTTPStatus.INTERNAL_SERVER
 PROCESSING_FAILED: Final = ProblemKind(
     "processing_failed", HTTPStatus.INTERNAL_SERVER_ERROR, "The photo could not be processed"
 )
+REQUEST_TIMEOUT: Final = ProblemKind(
+    "request_timeout", HTTPStatus.REQUEST_TIMEOUT, "The request did not arrive in time"
+)
+URI_TOO_LONG: Final = ProblemKind("uri_too_long", HTTPStatus.REQUEST_URI_TOO_LONG, "The path or query is too long")
+HEADERS_TOO_LARGE: Final = ProblemKind(
+    "headers_too_large", HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The headers are too large"
+)
+EXPECTATION_FAILED: Final = ProblemKind(
+    "expectation_failed", HTTPStatus.EXPECTATION_FAILED, "The expectation cannot be met"
+)
 UNAVAILABLE: Final = ProblemKind("unavailable", HTTPStatus.SERVICE_UNAVAILABLE, "A part of the service is away")
 
 KINDS: Final = tuple(kind for kind in globals().values() if isinstance(kind, ProblemKind))

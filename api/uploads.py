@@ -15,7 +15,6 @@ from flask import Request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from api.deadline import upload_deadline
-from api.draining import drain
 from api.form_reader import ReceivedForm, read_form
 from api.image_urls import MAX_JSON_BYTES, read_photo_at_url
 from api.options import parse_options
@@ -32,8 +31,6 @@ FORM_OVERHEAD_BYTES: Final = MEGABYTE
 """What a multipart form may hold beside the photo."""
 _CHUNK_BYTES: Final = 64 * 1024
 _IN_MEMORY_BYTES: Final = 64 * 1024
-_DRAIN_FACTOR: Final = 4
-"""How many times the limit is read and thrown away, so that a client that sends too much hears why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +79,7 @@ def _read(request: Request, settings: Settings, opened: ExitStack) -> tuple[Bina
             return opened.enter_context(_form_file(form)), [*_query(request), *form.fields]
         return _raw_file(request, opened), _query(request)
     except RequestEntityTooLarge as error:
-        drain(request, _DRAIN_FACTOR * settings.max_upload_bytes)
         raise _too_large(settings) from error
-    except ProblemError:
-        drain(request, _DRAIN_FACTOR * settings.max_upload_bytes)
-        raise
 
 
 def _query(request: Request) -> list[tuple[str, str]]:
@@ -106,7 +99,6 @@ def read_json(request: Request, settings: Settings) -> bytes:
         try:
             body = request.get_data()
         except RequestEntityTooLarge as error:
-            drain(request, _DRAIN_FACTOR * settings.max_upload_bytes)
             raise invalid("body", f"may have {MAX_JSON_BYTES} bytes as JSON") from error
         _check_complete(request, len(body))
     return body
@@ -164,9 +156,3 @@ def _checked(body: BinaryIO, settings: Settings) -> Upload:
 def _too_large(settings: Settings) -> ProblemError:
     limit_mb = settings.max_upload_bytes / MEGABYTE
     return ProblemError(PAYLOAD_TOO_LARGE, f"A photo may have {limit_mb:g} MB; 12 megapixels are plenty to measure.")
-
-
-def drain_unread(request: Request, settings: Settings) -> None:
-    """Read on before refusing a request whose body was not looked at; raises 408 if that does not arrive."""
-    with upload_deadline(request, pause_s=settings.max_upload_pause_s, total_s=settings.max_upload_s):
-        drain(request, _DRAIN_FACTOR * settings.max_upload_bytes)

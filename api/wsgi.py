@@ -12,5 +12,5 @@ from shared.services import connect
 settings = Settings()
 configure_logging(settings)
 _connected = connect(settings)
-_places = max(1, int(settings.api_threads * settings.max_waiting_share))
-app = create_app(Services(_connected.jobs, _connected.desk, Waiters(_connected.jobs.store, places=_places), settings))
+_waiters = Waiters(_connected.jobs.store, places=settings.waiting_places)
+app = create_app(Services(_connected.jobs, _connected.desk, _waiters, settings))

@@ -14,6 +14,8 @@ from shared.targets import DEFAULT_PORTS, OutboundPolicy
 
 MEGABYTE = 1_000_000
 DAY_S = 86_400.0
+FREE_THREADS = 4
+"""Of an API process, which no slow client may keep: for polls, cancels and health checks."""
 
 
 def _split_on_commas(value: object) -> object:
@@ -95,13 +97,32 @@ class Settings(BaseSettings):
         description="How old it may be while storage does not answer; then every request that needs a key hears 503.",
     )
     api_workers: int = Field(2, ge=1, description="API processes.")
-    api_threads: int = Field(16, ge=2, description="Requests that one API process serves at once.")
+    api_threads: int = Field(32, ge=2, description="Requests that one API process serves at once.")
+    max_connections: int = Field(
+        1000,
+        ge=10,
+        description="Connections that one API process holds; a new one takes the place of the one that has been idle"
+        " longest.",
+    )
+    max_head_s: float = Field(
+        10.0, gt=0, description="The longest that the request line and the headers may take to arrive."
+    )
     max_waiting_share: float = Field(
-        0.5,
+        0.25,
         gt=0,
         lt=1,
         description="Share of an API process's threads that may be kept by clients waiting for a result; the next"
         " ones get their answer at once.",
+    )
+    max_uploading_share: float = Field(
+        0.4,
+        gt=0,
+        lt=1,
+        description="Share of an API process's threads that may be kept by bodies that are still arriving; the next"
+        " ones wait for one to end, without a thread, and then hear 503.",
+    )
+    max_upload_wait_s: float = Field(
+        5.0, gt=0, description="The longest that they wait: longer than a crowd of good ones takes."
     )
     max_upload_s: float = Field(120.0, gt=0, description="The longest that the bytes of a photo may take to arrive.")
     max_upload_pause_s: float = Field(20.0, gt=0, description="The longest pause while they arrive.")
@@ -112,7 +133,15 @@ class Settings(BaseSettings):
         " asked to come again. Each keeps a thread: keep it well below those.",
     )
     max_download_pause_s: float = Field(
-        60.0, gt=0, description="The longest that a client may take for 64 KiB of such a report."
+        60.0,
+        gt=0,
+        description="The longest that a client may take for 64 KiB of such a report, or for any other answer.",
+    )
+    max_slow_readers: int = Field(
+        2,
+        ge=1,
+        description="Clients of one API process that may take more than a second for an answer that is no report; the"
+        " next one's answer is broken off.",
     )
     max_wait_s: float = Field(30.0, gt=0, description="The longest that a client may wait in one request.")
 
@@ -240,6 +269,35 @@ class Settings(BaseSettings):
             message = "FACEFIT_FETCH_LEASE_S must be longer than FACEFIT_FETCH_TIMEOUT_S"
             raise ValueError(message)
         return self
+
+    @model_validator(mode="after")
+    def _threads_are_left_when_all_that_is_slow_has_come(self) -> Self:
+        kept = self.waiting_places + self.uploading_places + self.max_reports + self.max_slow_readers
+        if kept + FREE_THREADS > self.api_threads:
+            message = (
+                f"FACEFIT_API_THREADS ({self.api_threads}) must leave {FREE_THREADS} threads free beside"
+                f" {self.waiting_places} waiting (FACEFIT_MAX_WAITING_SHARE), {self.uploading_places} uploading"
+                f" (FACEFIT_MAX_UPLOADING_SHARE), {self.max_reports} for FACEFIT_MAX_REPORTS and"
+                f" {self.max_slow_readers} for FACEFIT_MAX_SLOW_READERS"
+            )
+            raise ValueError(message)
+        if self.max_batch_uploads >= self.uploading_places:
+            message = (
+                f"FACEFIT_MAX_BATCH_UPLOADS ({self.max_batch_uploads}) must be less than the"
+                f" {self.uploading_places} places of all uploads (FACEFIT_MAX_UPLOADING_SHARE)"
+            )
+            raise ValueError(message)
+        return self
+
+    @property
+    def waiting_places(self) -> int:
+        """How many clients may wait for a result at once in an API process."""
+        return max(1, int(self.api_threads * self.max_waiting_share))
+
+    @property
+    def uploading_places(self) -> int:
+        """How many bodies may be arriving at once in an API process."""
+        return max(1, int(self.api_threads * self.max_uploading_share))
 
     def outbound_policy(self, total_s: float) -> OutboundPolicy:
         """Return where this service may reach out to, in attempts of `total_s` at most."""

@@ -55,7 +55,10 @@ _batches = {
 _breaking = _core.items(_batches["breaks"])[BREAKS_AT]
 _objects.breaks_at.add(layout.outcome_key(_breaking.tenant, _breaking.id, 1))
 
-app = create_app(Services(_core.jobs, _core.desk, Waiters(_core.store, places=2), _core.settings))
+_waiters = Waiters(_core.store, places=_core.settings.waiting_places)
+app = create_app(Services(_core.jobs, _core.desk, _waiters, _core.settings))
+    Services(_core.jobs, _core.desk, Waiters(_core.store, places=_core.settings.waiting_places), _core.settings)
+)
 
 
 @app.route("/batches")

@@ -11,7 +11,7 @@ import pytest
 
 from shared.config import Settings
 from stack.data_folder import LOOPBACK
-from tests.integration.test_reports_break_off import Server, serving
+from tests.served import Server, serving
 
 pytestmark = pytest.mark.enable_socket
 
@@ -22,7 +22,7 @@ PLACES = Settings().max_batch_uploads
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    with serving() as started:
+    with serving({"FACEFIT_MAX_UPLOAD_PAUSE_S": "20"}) as started:
         yield started
 
 

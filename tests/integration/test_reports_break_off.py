@@ -4,75 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 import pytest
 
-from stack.data_folder import LOOPBACK, free_ports
-from stack.services import ROOT
 from tests.breaking_api import ITEMS, LONG_ITEMS
+from tests.served import PATIENCE_S, Server, received, serving
 
 pytestmark = pytest.mark.enable_socket
-
-PATIENCE_S = 60.0
-SMALL_BUFFER_BYTES = 4096
-
-
-@dataclass
-class Server:
-    process: subprocess.Popen[bytes]
-    port: int
-    batches: dict[str, str]
-
-    @property
-    def url(self) -> str:
-        return f"http://{LOOPBACK}:{self.port}"
-
-    def path(self, batch: str, report: str = "results?landmarks=true") -> str:
-        return f"/v1/batches/{self.batches[batch]}/{report}"
-
-    def worker(self) -> int:
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
-        return int(children.split()[0])
-
-    def asked(self, batch: str, version: str) -> socket.socket:
-        """Ask for results, over a connection that takes little at a time."""
-        connection = socket.socket()
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER_BYTES)
-        connection.settimeout(PATIENCE_S)
-        connection.connect((LOOPBACK, self.port))
-        connection.sendall(f"GET {self.path(batch)} HTTP/{version}\r\nHost: localhost\r\n\r\n".encode())
-        return connection
-
-
-def batches_of(url: str) -> dict[str, str]:
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
-        with suppress(httpx.TransportError):
-            found: dict[str, str] = httpx.get(f"{url}/batches", trust_env=False).json()
-            return found
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
-@contextmanager
-def serving() -> Iterator[Server]:
-    (port,) = free_ports(1)
-    command = [sys.executable, "-m", "gunicorn", "--bind", f"{LOOPBACK}:{port}", "--worker-class", "gthread"]
-    command += ["--threads", "4", "--no-control-socket", "tests.breaking_api:app"]
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as process:
-        try:
-            yield Server(process, port, batches_of(f"http://{LOOPBACK}:{port}"))
-        finally:
-            process.terminate()
 
 
 @pytest.fixture(scope="module")
@@ -85,14 +26,6 @@ def server() -> Iterator[Server]:
 def mortal() -> Iterator[Server]:
     with serving() as started:
         yield started
-
-
-def received(connection: socket.socket) -> bytes:
-    """Read to the end of the connection; raise `ConnectionResetError` if it has none."""
-    parts = []
-    while part := connection.recv(65_536):
-        parts.append(part)
-    return b"".join(parts)
 
 
 def test_what_is_whole_ends(server: Server) -> None:

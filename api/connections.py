@@ -1,0 +1,111 @@
+"""What the server keeps of one connection, and of the body that comes over it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from gunicorn.http.body import Body, LengthReader
+from gunicorn.http.errors import InvalidHeader
+from gunicorn.http.message import Request
+from gunicorn.http.parser import RequestParser
+from gunicorn.workers.gthread import TConn
+
+
+class WatchedBody(Body):  # type: ignore[misc]
+    """A body that knows whether it has been read to its end, and tells when it is."""
+
+    def __init__(self, reader: Any) -> None:
+        super().__init__(reader)
+        self.on_end: Callable[[], None] = _nothing
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether the next request begins where reading has come to."""
+        if self.failed:
+            return False
+        if isinstance(self.reader, LengthReader):
+            return bool(self.reader.length == 0)
+        return self.reader.parser is None
+
+    def _read_reader(self, size: int) -> bytes:
+        data: bytes = super()._read_reader(size)
+        if self.is_at_end:
+            told, self.on_end = self.on_end, _nothing
+            told()
+        return data
+
+
+def _nothing() -> None:
+    """Nobody is to be told."""
+
+
+class WatchedRequest(Request):  # type: ignore[misc]
+    """A request whose connection ends with its answer unless all of it was read, or lies here to be passed over.
+
+    To read on, only to throw away what comes, would keep a thread for as long as the client likes.
+    """
+
+    body: Any
+
+    def set_body_reader(self) -> None:
+        """Have the body watched, once the head is known to be in order."""
+        self._check_target()
+        super().set_body_reader()
+        self.body = WatchedBody(self.body.reader)
+
+    def _check_target(self) -> None:
+        """Refuse a target with a host of its own that is not `Host`: what is checked must be what is meant."""
+        if self.uri.startswith("/"):
+            return
+        _, separator, rest = self.uri.partition("://")
+        hosts = [value for name, value in self.headers if name == "HOST"]
+        if separator and [rest.partition("/")[0].lower()] != [host.lower() for host in hosts]:
+            raise InvalidHeader("HOST", req=self)
+
+    def should_close(self) -> bool:
+        """Tell whether this is the connection's last request; asked when the head of the answer is sent."""
+        return bool(super().should_close() or not self._is_passed_over_easily())
+
+    def _is_passed_over_easily(self) -> bool:
+        if self.body.is_at_end:
+            return True
+        if self.body.failed or not isinstance(self.body.reader, LengthReader):
+            return False
+        return bool(self.body.reader.length <= self.unreader.buf.getbuffer().nbytes)
+
+
+class WatchedParser(RequestParser):  # type: ignore[misc]
+    """Makes such requests."""
+
+    mesg_class = WatchedRequest
+
+
+class Connection(TConn):  # type: ignore[misc]
+    """A client's connection, and what has come of its next request.
+
+    Attributes
+    ----------
+    received : bytearray
+        Not given to the parser yet.
+    until_s : float
+        When it is given up, on the monotonic clock [s].
+    """
+
+    def __init__(
+        self, cfg: Any, sock: socket.socket, client: Any, server: Any, linger: Callable[[socket.socket], None]
+    ) -> None:
+        super().__init__(cfg, sock, client, server)
+        self.received = bytearray()
+        self.until_s = 0.0
+        self.parser = WatchedParser(cfg, sock, client)
+        self.initialized = True  # no TLS and no HTTP/2: nothing is left to be settled in a thread
+        self._linger = linger
+
+    def close(self, graceful: bool = False) -> None:
+        """End the connection; where an answer was sent, so that it is received."""
+        if graceful:
+            self._linger(self.sock)
+        else:
+            super().close()

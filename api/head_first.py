@@ -1,0 +1,249 @@
+"""gunicorn's threaded server, except that a request gets a thread only when its head is there, uploads only a share.
+
+gunicorn 27 gives each connection a thread when its first byte comes, reads on there for as long as the client likes,
+and ends connections one by one on the thread that accepts them, up to two seconds each. Here one thread watches all
+connections that a client is slow on: heads half sent, uploads that find no place, clients that do not close.
+`docs/adr/0013-head-first.md` says why not another server. What this rests on inside gunicorn, a test holds.
+"""
+
+from __future__ import annotations
+
+import errno
+import resource
+import socket
+import threading
+import time
+from collections import OrderedDict
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
+from selectors import EVENT_READ
+from typing import Any, Final
+
+from gunicorn.errors import ConfigError
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
+
+from api.client_sockets import ClientSocket, SlowReaders
+from api.connections import Connection
+from api.lingering import Lingering
+from api.problems import INTERNAL_ERROR, ProblemError
+from api.raw_problems import HEAD_TOO_LONG, HEAD_TOO_SLOW, NO_PLACE, NOT_HTTP, problem_of, raw_answer
+from api.request_heads import MAX_HEAD_BYTES, Progress, awaits_body, progress_of
+from shared.config import Settings
+
+_PASSING_OVER_S: Final = 0.2
+"""For a body that nobody read and whose bytes lie here; any other ends its connection."""
+_FILES_BESIDE: Final = 1024
+"""What a process may have open beside connections: those that end, those to the stores, uploads in the spool folder."""
+_NOTHING_THERE: Final = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED})
+_NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+_Waiting = OrderedDict[Connection, None]
+
+
+class HeadFirstWorker(ThreadWorker):  # type: ignore[misc]
+    """Serves the API: `worker_class` of `api/gunicorn_conf.py`.
+
+    All but `handle_request`, `handle_error` and `_keepalive_after` runs on the one thread that watches connections.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        settings = Settings()
+        self._head_s = settings.max_head_s
+        self._upload_wait_s = settings.max_upload_wait_s
+        self._upload_places = settings.uploading_places
+        self._slow_readers = SlowReaders(
+            threading.BoundedSemaphore(settings.max_slow_readers), settings.max_download_pause_s
+        )
+        self._heads: _Waiting = OrderedDict()
+        self._queued_uploads: _Waiting = OrderedDict()
+        self._uploading: set[Connection] = set()
+
+    @classmethod
+    def check_config(cls, cfg: Any, log: Any) -> None:
+        """Refuse what is not built here: TLS, and protocols other than HTTP/1.
+
+        Raises
+        ------
+        ConfigError
+            If one of them is asked for.
+        """
+        super().check_config(cfg, log)
+        if cfg.is_ssl or cfg.proxy_protocol != "off" or cfg.protocol != "http" or set(cfg.http_protocols) != {"h1"}:
+            message = "this worker speaks plain HTTP/1.1 alone; let a proxy in front speak anything else"
+            raise ConfigError(message)
+
+    def init_process(self) -> None:
+        """Begin to serve, in the process that does."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = self.worker_connections + _FILES_BESIDE
+        if soft < wanted:
+            soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        super().init_process()
+
+    def run(self) -> None:
+        """Serve until told to stop."""
+        self._lingering = Lingering(self.poller)
+        super().run()
+
+    # A connection that has come, or comes back for its next request
+
+    def accept(self, listener: socket.socket) -> None:
+        """Take a new connection, if need be in place of the one that has been idle longest."""
+        if self.nr_conns >= self.worker_connections - 1:
+            self._close_idlest()
+        try:
+            accepted, address = listener.accept()
+        except OSError as error:
+            if error.errno in _NO_ROOM:
+                self._close_idlest()
+            elif error.errno not in _NOTHING_THERE:
+                raise
+            return
+        client = ClientSocket.of(accepted, self._slow_readers)
+        self.nr_conns += 1
+        self.enqueue_req(Connection(self.cfg, client, address, listener.getsockname(), self._lingering.add))
+
+    def enqueue_req(self, conn: Connection) -> None:
+        """Have a request served once its head is there; called whenever a connection may have one."""
+        conn.received += conn.parser.unreader.take_buffered()
+        conn.sock.setblocking(False)
+        progress = _receive(conn)
+        if progress is Progress.INCOMPLETE:
+            conn.until_s = time.monotonic() + (self._head_s if self.alive else STOP_KEEPALIVE_LINGER)
+            self._heads[conn] = None
+            self.poller.register(conn.sock, EVENT_READ, partial(self._on_readable, conn))
+        else:
+            self._decide(conn, progress)
+
+    def _on_readable(self, conn: Connection, _: Any) -> None:
+        progress = _receive(conn)
+        if progress is not Progress.INCOMPLETE:
+            self._unwatch(conn)
+            self._decide(conn, progress)
+
+    def _unwatch(self, conn: Connection) -> None:
+        del self._heads[conn]
+        self.poller.unregister(conn.sock)
+
+    def _decide(self, conn: Connection, progress: Progress | None) -> None:
+        if progress is None:
+            self._drop(conn)
+        elif progress is not Progress.READABLE:
+            self._refuse(conn, NOT_HTTP if progress is Progress.NOT_HTTP else HEAD_TOO_LONG)
+        elif not awaits_body(conn.received):
+            self._hand_over(conn)
+        else:
+            conn.until_s = time.monotonic() + (self._upload_wait_s if self.alive else STOP_KEEPALIVE_LINGER)
+            self._queued_uploads[conn] = None
+            self._let_uploads_in()
+
+    def _let_uploads_in(self) -> None:
+        while self._queued_uploads and len(self._uploading) < self._upload_places:
+            conn, _ = self._queued_uploads.popitem(last=False)
+            self._uploading.add(conn)
+            self._hand_over(conn)
+
+    def _hand_over(self, conn: Connection) -> None:
+        conn.parser.unreader.unread(bytes(conn.received))
+        conn.received.clear()
+        super().enqueue_req(conn)
+
+    def finish_request(self, conn: Connection, fs: Future[Any]) -> None:
+        """Go on with a connection whose request was answered."""
+        self._body_has_come(conn)
+        super().finish_request(conn, fs)
+
+    def _body_has_come(self, conn: Connection) -> None:
+        self._uploading.discard(conn)
+        self._let_uploads_in()
+
+    # Time is up, or there is no room
+
+    def murder_pending(self) -> None:
+        """Give up what has waited too long; called at least once in a second."""
+        super().murder_pending()
+        now_s = time.monotonic()
+        while self._heads and (conn := next(iter(self._heads))).until_s <= now_s:
+            self._unwatch(conn)
+            if conn.received:
+                self._refuse(conn, HEAD_TOO_SLOW)
+            else:
+                self._drop(conn)
+        while self._queued_uploads and (conn := next(iter(self._queued_uploads))).until_s <= now_s:
+            del self._queued_uploads[conn]
+            self._refuse(conn, NO_PLACE)
+        self._lingering.expire()
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        super()._cap_keepalive(deadline)
+        for conn in (*self._heads, *self._queued_uploads):
+            conn.until_s = min(conn.until_s, deadline)
+
+    def _close_idlest(self) -> None:
+        head = next(iter(self._heads), None)
+        kept = self.keepalived_conns[0] if self.keepalived_conns else None
+        if kept and (head is None or kept.timeout - self.cfg.keepalive < head.until_s - self._head_s):
+            self.keepalived_conns.popleft()
+            self.poller.unregister(kept.sock)
+            self._drop(kept)
+        elif head:
+            self._unwatch(head)
+            self._drop(head)
+        elif self._queued_uploads:
+            self._refuse(self._queued_uploads.popitem(last=False)[0], NO_PLACE)
+
+    def _drop(self, conn: Connection) -> None:
+        self.nr_conns -= 1
+        conn.close()
+
+    def _refuse(self, conn: Connection, problem: ProblemError) -> None:
+        answer, request_id = raw_answer(problem)
+        self.log.info("request %s is refused: %s", request_id, problem.kind.code)
+        with suppress(OSError):  # the client has gone
+            conn.sock.send(answer)
+        self.nr_conns -= 1
+        conn.close(graceful=True)
+
+    # In a request's thread
+
+    def handle_request(self, req: Any, conn: Connection) -> Any:
+        """Let the app answer; a client that is too slow to take the answer is no fault of ours."""
+        if conn in self._uploading:
+            req.body.on_end = partial(self.method_queue.defer, self._body_has_come, conn)
+        try:
+            return super().handle_request(req, conn)
+        except TimeoutError as error:
+            self.log.info("an answer is broken off: %s", error)
+            return False
+
+    def _keepalive_after(self, conn: Connection, keepalive: Any) -> bool:
+        return bool(keepalive and conn.parser.finish_body(deadline=time.monotonic() + _PASSING_OVER_S))
+
+    def handle_error(self, _: Any, client: socket.socket, __: Any, exc: BaseException) -> None:
+        """Answer to what the parser refuses, and to faults, with a problem; neither answer nor log names what came."""
+        problem = problem_of(exc)
+        answer, request_id = raw_answer(problem)
+        if problem.kind is INTERNAL_ERROR:
+            self.log.error("request %s failed", request_id, exc_info=exc)
+        else:
+            self.log.info("request %s is refused: %s", request_id, type(exc).__name__)
+        with suppress(OSError):
+            client.send(answer, socket.MSG_DONTWAIT)
+
+
+def _receive(conn: Connection) -> Progress | None:
+    """Take what has come, and tell how far the head is; None if the client has gone."""
+    progress = progress_of(conn.received)
+    if progress is not Progress.INCOMPLETE:
+        return progress
+    try:
+        data = conn.sock.recv(MAX_HEAD_BYTES)
+    except BlockingIOError:
+        return progress
+    except OSError:
+        return None
+    conn.received += data
+    return progress_of(conn.received) if data else None
