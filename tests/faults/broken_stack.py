@@ -96,7 +96,6 @@ class BrokenStack:
         self.proxies: tuple[Proxy, ...] = ()
         self.said: list[str] = []
         self.stack = Stack(folder / "data", overrides=overrides, echo=self.said.append, alter=self._altered)
-        self._held: set[str] = set()
         self._closing = threading.Event()
         self._open = ExitStack()
 
@@ -135,8 +134,7 @@ class BrokenStack:
         """Start again what died, at once: the supervisor of the stack gives up on what is killed thirty times."""
         while not self._closing.wait(_KEEP_EVERY_S):
             for name in ALL:
-                if name not in self._held and self.supervisor.pid(name) is None:
-                    self.supervisor.start(name)
+                self.supervisor.revive(name)
 
     @contextmanager
     def _receiving(self) -> Iterator[None]:
@@ -181,12 +179,9 @@ class BrokenStack:
             self.supervisor.kill(name, number)
 
     def stop(self, name: str) -> None:
-        """Stop a process and keep it stopped."""
-        self._held.add(name)
         self.supervisor.stop(name)
 
     def start(self, name: str) -> None:
-        self._held.discard(name)
         self.supervisor.start(name)
 
     def ready_children(self) -> int:

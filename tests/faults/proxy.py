@@ -94,7 +94,7 @@ class Proxy:
                 ready.register(end, selectors.EVENT_READ, end)
             while not self._closing.is_set():
                 for key, _ in ready.select(_POLL_S):
-                    end: socket.socket = key.data
+                    end = key.data
                     data = end.recv(_CHUNK_BYTES)
                     if not data:
                         raise ConnectionResetError

@@ -9,12 +9,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import sys
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Final
@@ -23,7 +20,7 @@ from stack.errors import StackError
 from tests.faults.catalogue import CATALOGUE
 from tests.faults.fault import Fault, On
 from tests.faults.row import Row
-from tests.faults.runner import Run, run_fault
+from tests.faults.runner import Run, run_fault, scratch
 from tests.faults.stacks import NotHere, standing
 from tests.faults.table import markdown, read
 
@@ -77,18 +74,6 @@ class Results:
         self._path.write_text(json.dumps(values, indent=1) + "\n")
 
 
-@contextmanager
-def scratch(*, keep: bool) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="faults-"))
-    try:
-        yield folder
-    finally:
-        if keep:
-            say(f"kept in {folder}")
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
 def run_all(faults: Sequence[Fault], run: Run, results: Results) -> None:
     for on, group in groupby(faults, key=lambda fault: fault.on):
         _run_on(on, [fault for fault in group if not results.has(fault)], run, results)
@@ -116,7 +101,7 @@ def _run_on(on: On, faults: list[Fault], run: Run, results: Results) -> None:
 def main(given: Sequence[str]) -> int:
     asked = arguments(given)
     began_s = time.monotonic()
-    with scratch(keep=asked.keep) as folder:
+    with scratch(keep=asked.keep, say=say) as folder:
         run = Run(asked.photos, asked.seed, folder)
         results = Results(asked.out, run, resume=asked.resume)
         run_all(chosen(asked.faults), run, results)

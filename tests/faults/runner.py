@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,7 +28,7 @@ PATIENCE_S: Final = 150.0
 """How long the client waits for anything more to end: longer than a lost idempotency lock of 120 s."""
 RECOVERS_WITHIN_S: Final = 120.0
 LOAD_LIMIT_S: Final = 900.0
-"""Whatever happens, a load is over after so long."""
+"""How much longer than the fault a load may take, whatever happens."""
 SLOWEST_PER_S: Final = 12.0
 """Photos in a second that two busy cores measure: a load that is sent faster than that only waits longer."""
 PROBE: Final = (PORTRAITS / "grace_hopper.jpg").read_bytes()
@@ -62,7 +64,7 @@ def run_fault(broken: BrokenStack, fault: Fault, run: Run, say: Say) -> Row:
     # Two runs over the same stores do not meet: names are new each time, and nothing depends on them.
     folder = run.folder / f"fault-{fault.number:02}-{os.urandom(3).hex()}"
     plan = _plan(broken, fault, run, chance, folder)
-    with _loading(plan, folder) as client:
+    with loading(plan, folder) as client:
         time.sleep(chance.uniform(*_WARM_UP_S))
         struck_s = time.monotonic()
         strike = Strike(broken, chance, run.scale())
@@ -77,7 +79,7 @@ def run_fault(broken: BrokenStack, fault: Fault, run: Run, say: Say) -> Row:
         row.recovered_s = broken.seconds_until_measured(PROBE, RECOVERS_WITHIN_S)
         if row.recovered_s is None:
             row.problems.append(f"no photo was measured within {RECOVERS_WITHIN_S:.0f} s after the fault")
-        _wait(client, row)
+        wait_for(client, row, row.struck_s)
     account(broken, plan, Story.read(folder / "load.ndjson"), row)
     if fault.afterwards is not None:
         row.problems += fault.afterwards(strike)
@@ -106,7 +108,20 @@ def _plan(broken: BrokenStack, fault: Fault, run: Run, chance: random.Random, fo
 
 
 @contextmanager
-def _loading(plan: Plan, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+def scratch(*, keep: bool, say: Say) -> Iterator[Path]:
+    """Give a folder, and remove it afterwards unless it is to be kept."""
+    folder = Path(tempfile.mkdtemp(prefix="faults-"))
+    try:
+        yield folder
+    finally:
+        if keep:
+            say(f"kept in {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def loading(plan: Plan, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     log = folder / "load.ndjson"
     log.touch()
     command = [sys.executable, "-m", load.__name__, str(folder / "plan.json"), str(log)]
@@ -118,9 +133,11 @@ def _loading(plan: Plan, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
         client.wait()
 
 
-def _wait(client: subprocess.Popen[bytes], row: Row) -> None:
+def wait_for(client: subprocess.Popen[bytes], row: Row, lasted_s: float) -> None:
+    """Wait until the load is over, for about as long again as it lasted and some minutes."""
+    limit_s = LOAD_LIMIT_S + lasted_s
     try:
-        if client.wait(LOAD_LIMIT_S):
+        if client.wait(limit_s):
             row.problems.append(f"the client ended with {client.returncode}")
     except subprocess.TimeoutExpired:
-        row.problems.append(f"the load was not over after {LOAD_LIMIT_S:.0f} s")
+        row.problems.append(f"the load was not over after {limit_s:.0f} s")
