@@ -51,6 +51,8 @@ class Stack:
         Settings (`FACEFIT_…`) to change.
     echo : callable
         Takes each line meant for a person.
+    alter : callable
+        From how a process is run to how it is run instead; a test's way to put its own in a process's place.
     """
 
     def __init__(
@@ -59,12 +61,14 @@ class Stack:
         port: int = 0,
         overrides: Mapping[str, str] | None = None,
         echo: Echo = say,
+        alter: Callable[[ChildSpec], ChildSpec] = lambda spec: spec,
     ) -> None:
         self.folder = DataFolder(data_dir)
         self.port = port
         self.settings_env: dict[str, str] = {}
         self._overrides = dict(overrides or {})
         self._echo = echo
+        self._alter = alter
         self._interrupted = threading.Event()
         self._supervisor: Supervisor | None = None
         self._open = ExitStack()
@@ -192,7 +196,7 @@ class Stack:
     def _run(self, specs: tuple[ChildSpec, ...]) -> None:
         for spec in specs:
             self._echo(f"starting {spec.name}")
-            self.supervisor.run(spec)
+            self.supervisor.run(self._alter(spec))
 
     def _wait_for(
         self, what: str, unready: Callable[[], str | None], names: tuple[str, ...], patience_s: float

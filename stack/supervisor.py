@@ -80,6 +80,12 @@ class Supervisor:
             if watched.child.pid is None and not self._closing.is_set():
                 self._spawn(watched)
 
+    def revive(self, name: str) -> None:
+        """Start a process that died, at once; nothing happens to one that runs or was stopped."""
+        with self._lock:
+            if self._watched[name].wanted:
+                self.start(name)
+
     def stop(self, name: str) -> None:
         """Stop a process, by force when it takes longer than its grace, and leave it stopped."""
         with self._lock:

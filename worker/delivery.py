@@ -24,7 +24,7 @@ from shared.deliveries.upkeep import DeliveryUpkeep
 from shared.errors import Transient, UnreadableObject
 from shared.fetches.desk import FetchDesk
 from shared.observability import configure_logging
-from shared.outbound import OutboundAnswer, OutboundClient
+from shared.outbound import OutboundAnswer, OutboundClient, Resolver, look_up
 from shared.services import connect
 from shared.signing import sign
 from shared.targets import TargetForbidden
@@ -134,8 +134,14 @@ def _repeat(duty: Callable[[], Counter[str]], pause_s: float, stop: threading.Ev
         stop.wait(wait_s)
 
 
-def main() -> None:
-    """Run until SIGTERM or SIGINT."""
+def main(resolve: Resolver = look_up) -> None:
+    """Run until SIGTERM or SIGINT.
+
+    Parameters
+    ----------
+    resolve : callable
+        Looks names up; see `OutboundClient`.
+    """
     settings = Settings()
     configure_logging(settings)
     stop = threading.Event()
@@ -146,11 +152,13 @@ def main() -> None:
     signal.signal(signal.SIGTERM, set_stop)
     signal.signal(signal.SIGINT, set_stop)
     connected = connect(settings)
-    fetcher = Fetcher(FetchDesk(connected.jobs), OutboundClient(settings.outbound_policy(settings.fetch_timeout_s)))
+    outside = OutboundClient(settings.outbound_policy(settings.fetch_timeout_s), resolve=resolve)
+    fetcher = Fetcher(FetchDesk(connected.jobs), outside)
     fetching = threading.Thread(target=fetcher.run, args=(stop,), name="fetcher")
     fetching.start()
     logger.info("the sender is running")
-    send(connected.desk, OutboundClient(settings.outbound_policy(settings.webhook_timeout_s)), stop)
+    receivers = OutboundClient(settings.outbound_policy(settings.webhook_timeout_s), resolve=resolve)
+    send(connected.desk, receivers, stop)
     fetching.join()
 
 

@@ -1,4 +1,4 @@
-"""A stack of its own, with short leases, to break."""
+"""One stack to break for all modules that break one: it is started once."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ from collections.abc import Iterator
 import pytest
 
 from stack.stack import Stack
+from tests.faults.broken_stack import BrokenStack
 
-SHORT = {
-    "FACEFIT_LEASE_S": "6",
-    "FACEFIT_PHOTO_TIME_LIMIT_S": "3",
-    "FACEFIT_DOORBELL_GRACE_S": "2",
-    "FACEFIT_RECONCILE_INTERVAL_S": "0.5",
-    "FACEFIT_SWEEP_INTERVAL_S": "2",
-}
+DAY_S = "86400"
 
 
-@pytest.fixture(scope="module")
-def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with Stack(tmp_path_factory.mktemp("faults"), overrides=SHORT) as stack:
-        yield stack
+@pytest.fixture(scope="session")
+def breaking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokenStack]:
+    """A stack with short leases, marked points, and somebody who starts again what dies."""
+    with BrokenStack(tmp_path_factory.mktemp("faults"), {"FACEFIT_UPLOAD_DEADLINE_S": DAY_S}) as broken:
+        yield broken
+
+
+@pytest.fixture
+def broken(breaking: BrokenStack) -> Iterator[Stack]:
+    yield breaking.stack
+    breaking.heal()

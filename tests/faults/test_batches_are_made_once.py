@@ -20,7 +20,7 @@ from shared.names import LOCAL_TENANT
 from shared.storage import layout
 from shared.storage.s3 import S3ObjectStore
 from stack.stack import Stack
-from tests.faults.test_every_accepted_photo_ends import PATIENCE_S, wait_for_another, wait_until
+from tests.faults.waiting import PATIENCE_S, wait_for_another, wait_until
 
 pytestmark = [pytest.mark.long, pytest.mark.faults, pytest.mark.timeout(300)]
 

@@ -28,7 +28,7 @@ from shared.services import Connected, connect
 from shared.signing import webhook_id
 from shared.storage import layout
 from stack.stack import Stack
-from tests.faults.test_every_accepted_photo_ends import PATIENCE_S, wait_for_another, wait_until
+from tests.faults.waiting import PATIENCE_S, wait_for_another, wait_until
 
 T = TypeVar("T")
 
@@ -105,7 +105,7 @@ def rebuilt(read: Callable[[], T]) -> T:
 
 @pytest.mark.long
 def test_bulk_workers_killed_again_and_again(broken: Stack, batches: BatchLifecycle, desk: DeliveryDesk) -> None:
-    batch = accept(batches)
+    batch = accept(batches, tenant="bulk-killed")
     for _ in range(3):
         before = ended(batches, batch)
         wait_until(lambda before=before: ended(batches, batch) > before, "nothing was measured")  # type: ignore[misc]

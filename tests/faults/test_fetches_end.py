@@ -23,8 +23,8 @@ from shared.services import connect
 from shared.storage import layout
 from stack.services import DELIVERY
 from stack.stack import Stack
-from tests.faults.conftest import SHORT
-from tests.faults.test_every_accepted_photo_ends import wait_for_another, wait_until
+from tests.faults.broken_stack import SHORT
+from tests.faults.waiting import wait_for_another, wait_until
 from tests.receiver import HERE, Receiver, receiving, says, then
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
