@@ -57,8 +57,6 @@ _objects.breaks_at.add(layout.outcome_key(_breaking.tenant, _breaking.id, 1))
 
 _waiters = Waiters(_core.store, places=_core.settings.waiting_places)
 app = create_app(Services(_core.jobs, _core.desk, _waiters, _core.settings))
-    Services(_core.jobs, _core.desk, Waiters(_core.store, places=_core.settings.waiting_places), _core.settings)
-)
 
 
 @app.route("/batches")

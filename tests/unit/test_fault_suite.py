@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,7 +80,7 @@ def test_a_token_is_taken_once(tmp_path: Path) -> None:
     assert points.noted("there") == 0
 
 
-def story_of(tmp_path: Path, *events: dict[str, object]) -> Story:
+def story_of(tmp_path: Path, *events: Mapping[str, object]) -> Story:
     log = tmp_path / "log"
     log.write_text("".join(json.dumps({"at_s": 0, **event}) + "\n" for event in events))
     return Story.read(log)
