@@ -9,6 +9,45 @@ function say(text, isProblem = false) {
   element("status").classList.toggle("problem", isProblem);
 }
 
+// Kept for this tab alone, and sent to this service alone.
+const KEY = "facefit_key";
+const NEEDS_KEY = 401;
+
+async function call(path, { headers = {}, ...options } = {}) {
+  const key = sessionStorage.getItem(KEY);
+  const authorization = key ? { Authorization: `Bearer ${key}` } : {};
+  const response = await fetch(path, { ...options, headers: { ...headers, ...authorization } });
+  if (response.status === NEEDS_KEY) element("key_row").hidden = false;
+  return response;
+}
+
+// What a link or an image loads by itself comes without the key, so it is fetched and shown from memory.
+async function blobUrl(path) {
+  const response = await call(path);
+  if (!response.ok) throw new Error((await response.json()).detail);
+  return URL.createObjectURL(await response.blob());
+}
+
+async function follow(event) {
+  event.preventDefault();
+  const link = event.currentTarget;
+  try {
+    const url = await blobUrl(link.getAttribute("href"));
+    const made = Object.assign(document.createElement("a"), { href: url, target: "_blank" });
+    if (link.hasAttribute("download")) made.download = link.getAttribute("href").split("/").pop();
+    made.click();
+    setTimeout(() => URL.revokeObjectURL(url), 60000);
+  } catch (error) {
+    say(error.message, true);
+  }
+}
+
+async function showOverlay(path) {
+  const url = await blobUrl(path);
+  URL.revokeObjectURL(element("overlay").src);
+  element("overlay").src = url;
+}
+
 async function readJob(response) {
   const body = await response.json();
   if (!response.ok) throw new Error(body.detail);
@@ -28,16 +67,16 @@ async function measure(file) {
   const form = options();
   form.append("image", file);
   form.append("keep_image", "true");
-  let job = await readJob(await fetch("/v1/jobs", { method: "POST", body: form, headers: { Prefer: "wait=10" } }));
+  let job = await readJob(await call("/v1/jobs", { method: "POST", body: form, headers: { Prefer: "wait=10" } }));
   while (["queued", "running"].includes(job.status)) {
     say(job.queue_position ? `Waiting, number ${job.queue_position} in the queue …` : "Measuring …");
-    job = await readJob(await fetch(`/v1/jobs/${job.id}?wait=10`));
+    job = await readJob(await call(`/v1/jobs/${job.id}?wait=10`));
   }
   if (job.status !== "succeeded") {
     const hints = job.error.retake.map((hint) => hint.message);
     throw new Error([job.error.message, ...hints].join(" "));
   }
-  show(job);
+  await show(job);
 }
 
 function verdict({ status, reasons }) {
@@ -73,10 +112,10 @@ function hint({ message }) {
   return made;
 }
 
-function show(job) {
+async function show(job) {
   const where = `/v1/jobs/${job.id}`;
   const face = job.result.faces[0];
-  element("overlay").src = `${where}/overlay.svg`;
+  await showOverlay(`${where}/overlay.svg`);
   element("json").href = where;
   element("obj").href = `${where}/mesh.obj`;
   element("ply").href = `${where}/mesh.ply`;
@@ -85,7 +124,7 @@ function show(job) {
   element("advice").hidden = !face.quality.retake.length;
   element("measurements").replaceChildren(...Object.entries(face.measurements).map(row));
   element("delete").onclick = async () => {
-    const response = await fetch(where, { method: "DELETE" });
+    const response = await call(where, { method: "DELETE" });
     element("result").hidden = true;
     say(response.ok ? "Deleted." : "It could not be deleted now; try again.", !response.ok);
   };
@@ -104,3 +143,9 @@ element("photo").addEventListener("change", async (event) => {
   }
   event.target.value = "";
 });
+for (const name of ["obj", "ply", "json", "meaning"]) element(name).addEventListener("click", follow);
+element("api_key").addEventListener("change", (event) => {
+  sessionStorage.setItem(KEY, event.target.value.trim());
+  say("");
+});
+element("key_row").hidden = !sessionStorage.getItem(KEY);

@@ -63,10 +63,11 @@ class Service:
 
     @contextmanager
     def running(self, host: str = "127.0.0.1") -> Iterator[httpx.Client]:
-        with self.command(host) as process, httpx.Client(base_url=self.url, timeout=60, trust_env=False) as client:
+        with self.command(host) as process:
             try:
-                within_patience(lambda: is_up(client))
-                yield client
+                with httpx.Client(base_url=self.url, timeout=60, trust_env=False) as client:
+                    within_patience(lambda: is_up(client))
+                    yield client
             finally:
                 process.terminate()
                 process.communicate()
