@@ -43,9 +43,9 @@ async function follow(event) {
 }
 
 async function showOverlay(path) {
-  const url = await blobUrl(path);
   URL.revokeObjectURL(element("overlay").src);
-  element("overlay").src = url;
+  element("overlay").removeAttribute("src");  // never that of the photo before
+  element("overlay").src = await blobUrl(path);
 }
 
 async function readJob(response) {
@@ -115,7 +115,6 @@ function hint({ message }) {
 async function show(job) {
   const where = `/v1/jobs/${job.id}`;
   const face = job.result.faces[0];
-  await showOverlay(`${where}/overlay.svg`);
   element("json").href = where;
   element("obj").href = `${where}/mesh.obj`;
   element("ply").href = `${where}/mesh.ply`;
@@ -130,6 +129,7 @@ async function show(job) {
   };
   element("result").hidden = false;
   say(`Measured: ${job.result.image.width} × ${job.result.image.height} pixels.`);
+  await showOverlay(`${where}/overlay.svg`);
 }
 
 element("form").addEventListener("submit", (event) => event.preventDefault());
