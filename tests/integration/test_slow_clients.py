@@ -26,7 +26,7 @@ HEALTH = b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n"
 LAST_HEALTH = b"GET /healthz HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n"
 UPLOAD = b"POST /v1/jobs HTTP/1.1\r\n" + HOST + b"Content-Type: image/jpeg\r\nContent-Length: 10\r\n"
 PHOTO = b"\xff\xd8\xff photo "
-BUNDLE = b"GET /docs/swagger/swagger-ui-bundle.js HTTP/1.1\r\n" + HOST + b"\r\n"
+BUNDLE = b"GET /docs/swagger/js/swagger-ui-bundle.js HTTP/1.1\r\n" + HOST + b"\r\n"
 """1.5 MB: more than the sockets here hold when it is asked for a few times."""
 
 SLOW = {
@@ -93,7 +93,6 @@ def test_requests_that_come_together_are_answered_in_turn(server: Server) -> Non
     unread = b"DELETE /v1/jobs/none HTTP/1.1\r\n" + HOST + b"Content-Length: 3\r\n\r\nabc"
     with server.connected(HEALTH + photo + unread + LAST_HEALTH) as connection:
         answer = received(connection)
-    assert [status_of(part) for part in answer.split(b"HTTP/1.1")[1:]] == []  # the split took what is looked for
     assert [int(part[1:4]) for part in answer.split(b"HTTP/1.1")[1:]] == [200, 202, 404, 200]
 
 
