@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
+import orjson
+from flask.json.provider import DefaultJSONProvider
 from flask_openapi3 import Info, OpenAPI
 
 from api.context import Services, attach
@@ -15,6 +17,14 @@ from api.upload_places import register_upload_places
 from shared.schemas import Problem
 
 VERSION: Final = "0.1.0"
+
+
+class _BoundedJson(DefaultJSONProvider):
+    """Refuses what is nested without end, and NaN, as `ValueError`; the standard library's reader does not."""
+
+    def loads(self, s: str | bytes, **_: Any) -> Any:
+        """Return what a text says."""
+        return orjson.loads(s)
 
 
 def create_app(services: Services) -> OpenAPI:
@@ -29,6 +39,7 @@ def create_app(services: Services) -> OpenAPI:
         doc_ui=False,
         static_folder=None,
     )
+    app.json = _BoundedJson(app)
     app.url_map.merge_slashes = False  # two slashes are another path, not a redirect to this one
     attach(app, services)
     register_guard(app, services)

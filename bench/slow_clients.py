@@ -46,7 +46,7 @@ SLOW = {
     + b"Content-Type: image/jpeg\r\nContent-Length: 9999\r\n\r\n\xff\xd8\xff",
     "a body that nobody reads": b"GET /healthz HTTP/1.1\r\n" + HOST + b"Content-Length: 9999\r\n\r\n",
     "do not close": b"GET /healthz HTTP/1.0\r\n" + HOST + b"\r\n",
-    "do not read": (b"GET /docs/swagger/swagger-ui-bundle.js HTTP/1.1\r\n" + HOST + b"\r\n") * 8,
+    "do not read": (b"GET /docs/swagger/js/swagger-ui-bundle.js HTTP/1.1\r\n" + HOST + b"\r\n") * 8,
 }
 
 

@@ -16,10 +16,12 @@ _TENANT_PATTERN: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 """What may stand in the keys of storage and Redis, whose parts are separated by other characters."""
 
 JOB_ID_PREFIX: Final = "job_"
-JOB_ID_PATTERN: Final = re.compile(r"job_[0-7][0-9a-hjkmnp-tv-z]{25}")
-"""A prefix and a ULID in lower case: 48 bits of milliseconds, 80 bits of randomness."""
+JOB_ID_PATTERN: Final = re.compile(r"job_[0-6][0-9a-hjkmnp-tv-z]{25}")
+"""A prefix and a ULID in lower case: 48 bits of milliseconds, 80 bits of randomness.
+
+Those that begin with 7 are of the year 9774 and later, for which there are no dates."""
 BATCH_ID_PREFIX: Final = "bat_"
-BATCH_ID_PATTERN: Final = re.compile(r"bat_[0-7][0-9a-hjkmnp-tv-z]{25}")
+BATCH_ID_PATTERN: Final = re.compile(r"bat_[0-6][0-9a-hjkmnp-tv-z]{25}")
 """The same, for batches."""
 _TIME_CHARACTERS: Final = 10
 """How much of a ULID is its time."""

@@ -17,7 +17,7 @@ from shared.signing import webhook_id
 from shared.targets import receiver_of
 
 DELIVERY_ID_PREFIX: Final = "dlv_"
-DELIVERY_ID_PATTERN: Final = re.compile(r"dlv_[0-7][0-9a-hjkmnp-tv-z]{25}")
+DELIVERY_ID_PATTERN: Final = re.compile(r"dlv_[0-6][0-9a-hjkmnp-tv-z]{25}")
 """A prefix and a ULID in lower case."""
 TEST_EVENT: Final = "webhook.test"
 ATTEMPTS_KEPT: Final = 40

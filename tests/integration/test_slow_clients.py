@@ -1,0 +1,184 @@
+"""Slow, half-open and idle clients at a real server: whatever they hold on to, health checks and polls get a thread."""
+
+from __future__ import annotations
+
+import json
+import select
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import httpx
+import pytest
+
+from tests.served import SMALL, Server, received, serving
+
+pytestmark = pytest.mark.enable_socket
+
+THREADS = int(SMALL["FACEFIT_API_THREADS"])
+MORE_THAN_THREADS = 3 * THREADS
+SOON_S = 15.0
+"""Much longer than an answer takes, much shorter than a server takes that deals with these clients one by one."""
+HOST = b"Host: localhost\r\n"
+HEALTH = b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n"
+LAST_HEALTH = b"GET /healthz HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n"
+UPLOAD = b"POST /v1/jobs HTTP/1.1\r\n" + HOST + b"Content-Type: image/jpeg\r\nContent-Length: 10\r\n"
+PHOTO = b"\xff\xd8\xff photo "
+BUNDLE = b"GET /docs/swagger/js/swagger-ui-bundle.js HTTP/1.1\r\n" + HOST + b"\r\n"
+"""1.5 MB: more than the sockets here hold when it is asked for a few times."""
+
+SLOW = {
+    "send nothing": b"",
+    "half a request line": b"GET /heal",
+    "half the headers": HEALTH[:-4],
+    "half of a second request": HEALTH + b"GET /heal",
+    "uploads without their bodies": UPLOAD + b"\r\n",
+    "bodies that nobody reads": b"GET /healthz HTTP/1.1\r\n" + HOST + b"Content-Length: 9999\r\n\r\n",
+    "chunks that nobody reads": b"GET /healthz HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n5\r\nab",
+    "do not close": LAST_HEALTH,
+    "do not read": BUNDLE * 8,
+}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with serving() as started:
+        yield started
+
+
+def health(server: Server) -> int:
+    return httpx.get(f"{server.url}/healthz", trust_env=False, timeout=SOON_S).status_code
+
+
+def status_of(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1])
+
+
+def problem_of(answer: bytes) -> tuple[int, str]:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"\r\nContent-Type: application/problem+json\r\n" in head
+    assert b"\r\nConnection: close" in head
+    return status_of(answer), json.loads(body)["code"]
+
+
+@pytest.mark.parametrize("kind", SLOW)
+def test_slow_clients_keep_no_thread_from_a_good_one(server: Server, kind: str) -> None:
+    with ExitStack() as held:
+        for _ in range(MORE_THAN_THREADS):
+            held.enter_context(server.connected(SLOW[kind]))
+        assert [health(server) for _ in range(3)] == [200] * 3
+
+
+def test_half_a_head_is_told_that_it_is_late_and_silence_is_not(server: Server) -> None:
+    with server.connected(b"GET /heal") as half, server.connected() as silent, server.connected(HEALTH) as kept:
+        assert problem_of(received(half)) == (408, "request_timeout")
+        assert received(silent) == b""
+        assert kept.recv(1000).startswith(b"HTTP/1.1 200")
+        kept.sendall(LAST_HEALTH)  # a connection that is kept may be silent for longer than a head may take
+        assert received(kept).startswith(b"HTTP/1.1 200")
+
+
+def test_a_request_that_comes_in_pieces_is_served(server: Server) -> None:
+    with server.connected() as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for at in range(len(LAST_HEALTH)):
+            connection.sendall(LAST_HEALTH[at : at + 1])
+        assert received(connection).endswith(b'{"status":"ok"}')
+
+
+def test_requests_that_come_together_are_answered_in_turn(server: Server) -> None:
+    photo = UPLOAD + b"\r\n" + PHOTO
+    unread = b"DELETE /v1/jobs/none HTTP/1.1\r\n" + HOST + b"Content-Length: 3\r\n\r\nabc"
+    with server.connected(HEALTH + photo + unread + LAST_HEALTH) as connection:
+        answer = received(connection)
+    assert [int(part[1:4]) for part in answer.split(b"HTTP/1.1")[1:]] == [200, 202, 404, 200]
+
+
+def test_uploads_wait_for_a_place_without_a_thread_and_then_hear_when_to_come_again(server: Server) -> None:
+    with ExitStack() as held:
+        uploads = [held.enter_context(server.connected(UPLOAD + b"\r\n")) for _ in range(MORE_THAN_THREADS)]
+        first, _, _ = select.select(uploads, [], [], SOON_S)
+        answer = received(first[0])
+        assert problem_of(answer) == (503, "unavailable")
+        assert b"\r\nRetry-After: " in answer
+
+
+def test_an_upload_gets_the_place_of_one_that_ends(server: Server) -> None:
+    with ExitStack() as held:
+        uploads = [held.enter_context(server.connected(UPLOAD + b"\r\n")) for _ in range(THREADS)]
+        for upload in uploads:
+            upload.sendall(PHOTO)
+        assert {status_of(upload.recv(1000)) for upload in uploads} == {202}
+
+
+def test_a_place_is_free_as_soon_as_the_body_has_come(server: Server) -> None:
+    """Those who wait for their job afterwards keep a thread, and no place."""
+    waiting = UPLOAD + b"Prefer: wait=20\r\n\r\n"
+    with ExitStack() as held:
+        uploads = [held.enter_context(server.connected(waiting)) for _ in range(4)]
+        for upload in uploads:
+            upload.sendall(PHOTO)
+        with server.connected(UPLOAD + b"\r\n") as one_more:
+            one_more.sendall(PHOTO)
+            assert status_of(one_more.recv(1000)) == 202
+
+
+def test_with_everything_taken_polls_and_health_checks_are_answered(server: Server) -> None:
+    job_id = httpx.post(f"{server.url}/v1/jobs", content=PHOTO, headers={"Content-Type": "image/jpeg"}).json()["id"]
+    wait = f"GET /v1/jobs/{job_id}?wait=20 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+    with ExitStack() as held:
+        for sends in (wait, UPLOAD + b"\r\n", BUNDLE * 8):
+            for _ in range(THREADS):
+                held.enter_context(server.connected(sends))
+        for _ in range(2):
+            held.enter_context(server.asked("long", "1.1")).recv(1000)
+        assert health(server) == 200
+        poll = httpx.get(f"{server.url}/v1/jobs/{job_id}", trust_env=False, timeout=SOON_S)
+        cancel = httpx.post(f"{server.url}/v1/jobs/{job_id}/cancel", trust_env=False, timeout=SOON_S)
+        assert (poll.status_code, cancel.status_code) == (200, 200)
+
+
+def test_what_nobody_reads_is_broken_off(server: Server) -> None:
+    with server.connected(BUNDLE * 8) as connection:
+        time.sleep(3)  # a second of grace, and one for those that have a place
+        taken = received(connection)
+    assert taken.startswith(b"HTTP/1.1 200")
+    assert taken.count(b"HTTP/1.1 200") < 8
+    assert "Traceback" not in server.logged()
+
+
+def test_an_answer_is_received_although_not_all_was_sent(server: Server) -> None:
+    """The end of a connection waits for what the client still sends, up to the 20 MB of a photo and far beyond."""
+    too_much = b"POST /v1/jobs HTTP/1.1\r\n" + HOST + b"Content-Type: image/jpeg\r\nContent-Length: 50000000\r\n\r\n"
+    with server.connected(too_much) as connection:
+        for _ in range(50):
+            connection.sendall(bytes(1_000_000))
+        answer = received(connection)
+    assert b"\r\nConnection: close\r\n" in answer
+    assert status_of(answer) == 413
+
+
+def test_idle_connections_make_room_for_new_ones() -> None:
+    with serving({"FACEFIT_MAX_CONNECTIONS": "20", "FACEFIT_MAX_HEAD_S": "600"}) as full, ExitStack() as held:
+        for sends in (b"", b"GET /heal", HEALTH):
+            for _ in range(30):
+                held.enter_context(full.connected(sends))
+            assert [health(full) for _ in range(3)] == [200] * 3
+        assert "Traceback" not in full.logged()
+
+
+def test_a_stop_waits_for_requests_and_not_for_slow_clients() -> None:
+    settings = {"FACEFIT_MAX_HEAD_S": "600", "FACEFIT_MAX_UPLOAD_WAIT_S": "600", "FACEFIT_MAX_UPLOAD_PAUSE_S": "600"}
+    with serving(settings) as stopping, ExitStack() as held:
+        for sends in (b"", b"GET /heal", HEALTH):
+            for _ in range(5):
+                held.enter_context(stopping.connected(sends))
+        upload = held.enter_context(stopping.connected(UPLOAD + b"\r\n" + PHOTO[:-1]))
+        assert health(stopping) == 200  # all before it have been accepted
+        stopping.process.send_signal(signal.SIGTERM)
+        upload.sendall(PHOTO[-1:])
+        assert status_of(upload.recv(1000)) == 202
+        assert stopping.process.wait(SOON_S) == 0
+        assert "Traceback" not in stopping.logged()

@@ -1,0 +1,73 @@
+"""The server that ships is built on parts of gunicorn that are no public interface: a new version is read first.
+
+When this fails: read what has changed in these parts, compare it with `api/head_first.py` and `api/connections.py`, run
+`tests/integration/test_slow_clients.py` and `test_malformed_http.py`, and only then write the new digests here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from typing import Any
+
+import pytest
+from gunicorn.http.body import Body, ChunkedReader, LengthReader
+from gunicorn.http.message import Request
+from gunicorn.http.parser import Parser
+from gunicorn.http.unreader import SocketUnreader, Unreader
+from gunicorn.http.wsgi import Response
+from gunicorn.workers import gthread
+from gunicorn.workers.base import Worker
+
+from api.connections import Connection, WatchedBody, WatchedRequest
+from api.head_first import HeadFirstWorker
+
+READ_AND_RELIED_ON = {
+    gthread.ThreadWorker: "2cde92a57d7b",
+    gthread.TConn: "e3a2878ba952",
+    gthread.PollableMethodQueue: "5b4a78bd3cfb",
+    Worker.init_process: "114caccd7a0e",
+    Body: "2a2afc0b6a50",
+    LengthReader: "3b01bc7c21a2",
+    ChunkedReader: "c1aa79e0ae04",
+    Request: "5fb06ef65d3b",
+    Parser: "3a9c06e348c7",
+    Unreader: "84aaa8f91fcd",
+    SocketUnreader: "786a257be09e",
+    Response.should_close: "3888d47a96e2",
+    Response.default_headers: "cb490cea5d6f",
+}
+
+
+def digest(part: Any) -> str:
+    return hashlib.sha256(inspect.getsource(part).encode()).hexdigest()[:12]
+
+
+@pytest.mark.parametrize("part", READ_AND_RELIED_ON)
+def test_what_is_relied_on_has_not_changed(part: Any) -> None:
+    assert digest(part) == READ_AND_RELIED_ON[part]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (HeadFirstWorker, gthread.ThreadWorker),
+        (Connection, gthread.TConn),
+        (WatchedBody, Body),
+        (WatchedRequest, Request),
+    ],
+)
+def test_what_is_overridden_is_there_to_be_overridden(ours: type, theirs: type) -> None:
+    own = {"_on_readable", "_unwatch", "_decide", "_let_uploads_in", "_hand_over", "_body_has_come", "_close_idlest"}
+    own |= {"_drop", "_refuse", "_check_target", "_is_passed_over_easily", "is_at_end"}
+    methods = {name for name, value in vars(ours).items() if callable(value) or isinstance(value, classmethod)}
+    overridden = methods - own - {"__init__"}
+    assert {name for name in overridden if not name.startswith("__")} <= set(dir(theirs))
+
+
+def test_the_base_calls_what_is_overridden() -> None:
+    loop = inspect.getsource(gthread.ThreadWorker)
+    for name in ("enqueue_req", "finish_request", "murder_pending", "handle_request", "_keepalive_after"):
+        assert f"self.{name}(" in loop or f"self.{name}," in loop
+    assert "_cap_keepalive" in loop
+    assert "self.handle_error(" in loop
