@@ -77,6 +77,11 @@ def job_url(record: JobRecord) -> str:
     return f"/v1/jobs/{record.id}"
 
 
+def deleted_response(deleted_id: str) -> Response:
+    """Answer that a job or batch is deleted, and where the receipt is."""
+    return Response(status=HTTPStatus.NO_CONTENT, headers={"Link": f'</v1/deletions/{deleted_id}>; rel="status"'})
+
+
 def face_coordinates(result: dict[str, Any]) -> FaceCoordinates:
     """Return a result as the original service gave it: the largest face, in whole pixels."""
     face = result["faces"][0]

@@ -297,6 +297,11 @@ class MemoryJobStore:
         return [cleanup for cleanup, made_ms in self._state.records.cleanups.items() if made_ms <= until][:limit]
 
     @atomic
+    def oldest_cleanup_ms(self) -> int | None:
+        """Return when the oldest debt to storage was made."""
+        return min(self._state.records.cleanups.values(), default=None)
+
+    @atomic
     def cleaned(self, cleanup: Cleanup) -> None:
         """Note that a debt to storage is paid."""
         self._state.records.cleanups.pop(cleanup, None)

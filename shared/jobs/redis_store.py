@@ -237,6 +237,12 @@ class RedisJobStore:
         """Return debts to storage that are older than `grace_s`."""
         return [_cleanup(member) for member in self._link.due("cleanups", self._in(-grace_s), limit)]
 
+    def oldest_cleanup_ms(self) -> int | None:
+        """Return when the oldest debt to storage was made."""
+        with self._link.commands() as redis:
+            oldest: Any = redis.zrange(f"{PREFIX}cleanups", 0, 0, withscores=True)
+        return int(oldest[0][1]) if oldest else None
+
     def cleaned(self, cleanup: Cleanup) -> None:
         """Note that a debt to storage is paid."""
         with self._link.commands() as redis:

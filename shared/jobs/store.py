@@ -231,6 +231,10 @@ class JobStore(Protocol):
         """Return debts to storage that are older than `grace_s`."""
         ...
 
+    def oldest_cleanup_ms(self) -> int | None:
+        """Return when the oldest debt to storage was made; None if there is none."""
+        ...
+
     def cleaned(self, cleanup: Cleanup) -> None:
         """Note that a debt to storage is paid."""
         ...
