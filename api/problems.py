@@ -53,9 +53,6 @@ DELETED: Final[Responses] = {
                 "schema": {"type": "string"},
                 "description": "`rel=status`: the receipt, which tells when it is purged.",
             }
-                "schema": {"type": "string"},
-                "description": "`rel=status`: the receipt, which tells when it is purged.",
-            }
         },
     }
 }

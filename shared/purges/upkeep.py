@@ -43,6 +43,8 @@ class PurgeRequests:
         swept_from_ms : int
             When the sweep began that has just ended well: no deletion from before that is half-begun.
         """
+        if not self._jobs.store.is_rebuilt():
+            return Counter()  # what is owed was lost with the records
         found = {info.key for info in self._jobs.objects.list(layout.DELETED)}
         is_new = not found <= self._known
         self._known = found

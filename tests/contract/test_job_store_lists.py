@@ -137,6 +137,18 @@ def test_what_is_owed_to_storage_when_a_job_ends(
     assert store.due_cleanups(5, grace_s=60) == []
 
 
+def test_the_oldest_debt_is_told_by_when_it_was_made(store: JobStore, clock: FakeClock) -> None:
+    assert store.oldest_cleanup_ms() is None
+    first, second = make_record(), make_record()
+    store.drop(first.id, first.tenant)
+    made_ms = clock()
+    clock.advance(5)
+    store.drop(second.id, second.tenant)
+    assert store.oldest_cleanup_ms() == made_ms
+    store.cleaned(Cleanup(CleanupKind.EVERYTHING, first.tenant, first.id))
+    assert store.oldest_cleanup_ms() == made_ms + 5000
+
+
 def test_a_dropped_job_owes_everything(store: JobStore) -> None:
     record = make_record()
     store.create(record)
