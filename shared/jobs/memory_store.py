@@ -157,6 +157,7 @@ class MemoryJobStore:
             started_ms=entry.record.started_ms if ended.started_ms is None else ended.started_ms,
             finished_ms=ended.finished_ms,
             error=ended.error,
+            expires_ms=ended.expires_ms,
         )
         self._state.move(entry, settled)
         if not ended.needs_upload:
@@ -289,6 +290,12 @@ class MemoryJobStore:
         """Return jobs past their time of being kept."""
         due = [e.record for e in self._state.records.jobs.values() if e.record.expires_ms <= self._state.clock()]
         return [record.id for record in sorted(due, key=lambda r: (r.expires_ms, r.id))[:limit]]
+
+    @atomic
+    def cut_short(self, job_ids: Sequence[str], *, expires_ms: int) -> None:
+        """Have jobs expire at a time."""
+        for entry in (self._state.records.jobs[job_id] for job_id in job_ids if job_id in self._state.records.jobs):
+            entry.record = entry.record.ending_soon(expires_ms)
 
     @atomic
     def due_cleanups(self, limit: int, *, grace_s: float) -> list[Cleanup]:

@@ -131,6 +131,7 @@ class RedisJobStore:
             error_json(ended.error),
             int(not ended.needs_upload),
             int(ended.announced_event is not None),
+            ended.expires_ms,
         )
         return Settlement(answer.decode())
 
@@ -232,6 +233,10 @@ class RedisJobStore:
     def expired_jobs(self, limit: int) -> list[str]:
         """Return jobs past their time of being kept."""
         return self._link.due("expiry", self._clock(), limit)
+
+    def cut_short(self, job_ids: Sequence[str], *, expires_ms: int) -> None:
+        """Have jobs expire at a time."""
+        self._link.run_many("cut_short", [(job_id, expires_ms) for job_id in job_ids])
 
     def due_cleanups(self, limit: int, *, grace_s: float) -> list[Cleanup]:
         """Return debts to storage that are older than `grace_s`."""

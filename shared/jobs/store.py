@@ -227,6 +227,10 @@ class JobStore(Protocol):
         """Return jobs past their time of being kept."""
         ...
 
+    def cut_short(self, job_ids: Sequence[str], *, expires_ms: int) -> None:
+        """Have jobs expire at a time; one that expires before is left as it is."""
+        ...
+
     def due_cleanups(self, limit: int, *, grace_s: float) -> list[Cleanup]:
         """Return debts to storage that are older than `grace_s`."""
         ...

@@ -10,7 +10,7 @@ from shared.errors import DeletionNotFound, StorageUnavailable
 from shared.jobs.batch_record import BatchRecord
 from shared.jobs.record import JobRecord
 from shared.names import LOCAL_TENANT, new_job_id
-from shared.purges.erasers import NothingToErase
+from shared.purges.erasers import Eraser, NothingToErase
 from shared.purges.ledger import Purge, PurgeKind, PurgeLedger
 from shared.purges.receipts import Receipt, find_receipt
 from shared.purges.upkeep import PurgeDuty, PurgeRequests
@@ -41,7 +41,7 @@ class Upkeep:
         self.core = core
         self.requests = PurgeRequests(core.jobs)
         self.storage = Recorded(core)
-        kinds = {PurgeKind.RECORDS: NothingToErase(), PurgeKind.STORAGE: self.storage}
+        kinds: dict[PurgeKind, Eraser] = {PurgeKind.RECORDS: NothingToErase(), PurgeKind.STORAGE: self.storage}
         self.duties = [
             PurgeDuty(core.objects, core.settings, kind, eraser, core.clock) for kind, eraser in kinds.items()
         ]
