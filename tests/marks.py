@@ -7,7 +7,8 @@ import io
 import json
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -16,6 +17,9 @@ from PIL import Image
 
 _PIXEL_BYTES = 48
 _LANDMARK_BYTES = 120
+_GZIP = b"\x1f\x8b\x08"
+_ROOM = 1_000_000
+"""More than a result takes."""
 
 
 def token() -> str:
@@ -61,12 +65,23 @@ def found_in(data: bytes, values: Mapping[str, bytes]) -> set[str]:
     return {name for name, value in values.items() if any(form in data for form in forms_of(value))}
 
 
+def unpacked(data: bytes) -> Iterator[bytes]:
+    """Yield what is in a file, and what is packed in it: the store keeps text as gzip."""
+    yield data
+    at = data.find(_GZIP)
+    while at >= 0:
+        with suppress(zlib.error):
+            yield zlib.decompressobj(wbits=31).decompress(data[at : at + _ROOM], _ROOM)
+        at = data.find(_GZIP, at + 1)
+
+
 def found_below(folders: Iterable[Path], values: Mapping[str, bytes]) -> dict[str, set[str]]:
     """Return the names of the values by the file that they are in, for all files below some folders."""
     found: dict[str, set[str]] = {}
     for folder in folders:
         for path in sorted(folder.rglob("*")):
             with suppress(FileNotFoundError):  # rewritten this very moment: whoever calls has let things settle
-                if path.is_file() and (names := found_in(path.read_bytes(), values)):
+                parts = unpacked(path.read_bytes()) if path.is_file() else ()
+                if names := set[str]().union(*(found_in(part, values) for part in parts)):
                     found[str(path.relative_to(folder))] = names
     return found
