@@ -17,6 +17,7 @@ from tests.conftest import CALLABLE
 from tests.marks import found_below, found_in
 from tests.receiver import Receiver
 from tests.system.marked_load import MarkedLoad, listening_to_redis, receiver_of, wait_until
+from tests.unit.test_privacy_page import named_below
 
 pytestmark = pytest.mark.system
 
@@ -104,8 +105,16 @@ def test_nothing_that_is_nobody_elses_business_is_written_where_others_read(
     assert found_in(heard, load.values) <= TOLD_BY_DESIGN | {"webhook query", "batch webhook query"}
     bodies = b"\n".join(request.partition(b"\r\n\r\n")[2] for request in _hooks(receiver))
     assert found_in(bodies, load.values) <= TOLD_BY_DESIGN
+    kept = keys_of(service)
+    named = named_below("In Redis")
+    assert {key for key in kept if not key.removeprefix("facefit:").startswith(tuple(named))} == set()
     for path in load.paths:
         http.delete(path)
+
+
+def keys_of(stack: Stack) -> set[str]:
+    with closing(redis.Redis.from_url(stack.settings_env["FACEFIT_REDIS_URL"])) as client:
+        return {key.decode() for key in client.scan_iter()}
 
 
 def _hooks(receiver: Receiver) -> list[bytes]:
