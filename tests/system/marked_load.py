@@ -128,7 +128,7 @@ def listening_to_redis(stack: Stack) -> Iterator[list[bytes]]:
     stop = threading.Event()
 
     def listen() -> None:
-        with closing(redis.Redis.from_url(stack.settings_env["FACEFIT_REDIS_URL"])) as client, client.monitor() as feed:
+        with closing(redis.Redis.from_url(stack.settings_env["FACEFIT_REDIS_URL"])) as client, client.monitor() as feed:  # type: ignore[no-untyped-call]
             for command in feed.listen():
                 heard.append(command["command"].encode("utf-8", "surrogateescape"))
                 if stop.is_set():
