@@ -66,13 +66,16 @@ class MarkedLoad:
                     "webhook_url": f"{HERE_URL}/hook?token={self.mark('webhook query')}",
                     **options,
                 },
-                headers={
-                    "Idempotency-Key": self.mark("idempotency key"),
-                    "Authorization": f"Bearer {self.mark('bearer')}",
-                    "X-API-Key": self.mark("api key"),
-                },
+                headers={"Idempotency-Key": self.mark("idempotency key")},
             )
         )
+
+    def knock(self) -> None:
+        """Come with keys that are none; what is answered does not matter here."""
+        self.http.get("/v1/jobs", headers={"Authorization": f"Bearer {self.mark('bearer')}"})
+        self.http.get("/v1/jobs", headers={"Authorization": f"Bearer ffk_{'0' * 26}_{self.mark('token')}"})
+        self.http.get("/v1/jobs", headers={"X-API-Key": self.mark("api key")})
+        self.http.get(f"/v1/jobs?reference={self.mark('query of the API')}")
 
     def submit_url(self, served: dict[str, bytes]) -> str:
         """Submit a photo at a URL with a query; `served` holds by path what the receiver gives."""

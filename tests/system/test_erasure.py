@@ -90,6 +90,7 @@ def test_nothing_that_is_nobody_elses_business_is_written_where_others_read(
         load.submit_file(webhook_events="job.succeeded")
         load.submit_url(served)
         load.submit_rejected()
+        load.knock()
         load.submit_batch()
         load.wait_for_all()
         wait_until(lambda: len(_hooks(receiver)) >= 2, "not all webhooks came")

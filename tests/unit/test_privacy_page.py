@@ -9,10 +9,7 @@ from typing import Final
 import pytest
 
 from shared.config import Settings
-from shared.deliveries import archive as deliveries
-from shared.deliveries import secrets
 from shared.names import QueueName
-from shared.storage import layout
 
 ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = (ROOT / "docs" / "privacy.md").read_text()
@@ -29,17 +26,12 @@ def named_below(heading: str) -> set[str]:
 
 
 def prefixes() -> set[str]:
-    """Every place in storage: the constants of the modules that make keys, and what those make that have none."""
-    found = {
-        value
-        for module in (layout, deliveries, secrets)
-        for name, value in vars(module).items()
-        if name.isupper() and isinstance(value, str) and value.endswith("/")
-    }
-    sources = [
+    """Every place in storage: the constants that keys begin with, and what those begin with that have none."""
+    texts = [
         path.read_text() for folder in ("shared", "worker", "stack", "api") for path in (ROOT / folder).rglob("*.py")
     ]
-    return found | {f"{name}/" for name in ("health", "probe") if any(f'"{name}/' in text for text in sources)}
+    named = {name for text in texts for name in re.findall(r'^_?[A-Z_]+: Final = "([a-z-]+/)"$', text, re.MULTILINE)}
+    return named | {f"{name}/" for name in ("health", "probe") if any(f'"{name}/' in text for text in texts)}
 
 
 def families() -> set[str]:
