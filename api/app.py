@@ -12,7 +12,7 @@ from api.context import Services, attach
 from api.guard import register_guard
 from api.openapi_security import SECURITY_SCHEMES
 from api.problems import on_validation_error, register_problem_handlers
-from api.routes import batch_reports, batches, exports, jobs, legacy, service, webhooks
+from api.routes import batch_reports, batches, deletions, exports, jobs, legacy, service, webhooks
 from api.upload_places import register_upload_places
 from shared.schemas import Problem
 
@@ -45,7 +45,7 @@ def create_app(services: Services) -> OpenAPI:
     register_guard(app, services)
     register_problem_handlers(app)
     register_upload_places(app, services.settings.max_batch_uploads)
-    for blueprint in (jobs.bp, batches.bp, exports.bp, webhooks.bp, legacy.bp, service.bp):
+    for blueprint in (jobs.bp, batches.bp, deletions.bp, exports.bp, webhooks.bp, legacy.bp, service.bp):
         app.register_api(blueprint)
     batch_reports.register_batch_reports(app, services.settings)
     app.register_blueprint(service.pages)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+from collections.abc import Iterator
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Final
@@ -10,11 +12,13 @@ from typing import Any, Final
 import orjson
 from flask import Response
 
-from shared.errors import RecordsUnavailable
+from shared.errors import JobNotFound, RecordsUnavailable, Transient
 from shared.jobs.lifecycle import JobLifecycle
 from shared.jobs.record import JobRecord
 from shared.schemas import FaceCoordinates, Job, JobStatus
 from shared.views import job_view
+
+logger = logging.getLogger(__name__)
 
 JSON_TYPE: Final = "application/json"
 POLL_AGAIN_S: Final = 1
@@ -67,14 +71,40 @@ def _with_result(
     body = head
     if record.status is JobStatus.SUCCEEDED:
         body = head.removesuffix(b"null}") + jobs.result_json(record) + b"}"
+        if record.options.measure_and_delete:
+            return _to_be_read_once(jobs, record, body, status=status, headers=headers)
     if not record.status.is_terminal:
         headers = {**headers, "Retry-After": str(POLL_AGAIN_S)}
     return Response(body, status=status, content_type=JSON_TYPE, headers=headers)
 
 
+def _to_be_read_once(
+    jobs: JobLifecycle, record: JobRecord, body: bytes, *, status: HTTPStatus, headers: dict[str, str]
+) -> Response:
+    """Answer with a job, and delete it when the whole answer has been handed to the connection."""
+
+    def sent() -> Iterator[bytes]:
+        yield body
+        # Asked for more: a client that left before would have ended this above. A HEAD does not even begin it.
+        try:
+            jobs.delete(record.tenant, record.id)
+        except JobNotFound:
+            pass  # another reader was as quick
+        except Transient as error:
+            logger.warning("%s was read and is deleted later: %s", record.id, error)
+
+    headers = {**headers, "Content-Length": str(len(body))}
+    return Response(sent(), status=status, content_type=JSON_TYPE, headers=headers)
+
+
 def job_url(record: JobRecord) -> str:
     """Return where a job is found."""
     return f"/v1/jobs/{record.id}"
+
+
+def deleted_response(deleted_id: str) -> Response:
+    """Answer that a job or batch is deleted, and where the receipt is."""
+    return Response(status=HTTPStatus.NO_CONTENT, headers={"Link": f'</v1/deletions/{deleted_id}>; rel="status"'})
 
 
 def face_coordinates(result: dict[str, Any]) -> FaceCoordinates:

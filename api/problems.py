@@ -19,6 +19,7 @@ from shared.errors import (
     ArchiveInvalid,
     BatchNotFound,
     BatchTooLarge,
+    DeletionNotFound,
     DeliveryNotFound,
     DuplicateReference,
     JobNotFound,
@@ -43,6 +44,18 @@ RETRY_AFTER_S: Final = 5
 
 Responses = dict[str | int, type[BaseModel] | dict[Any, Any] | None]
 """By status: a model, a description, or nothing; as the OpenAPI library takes them."""
+
+DELETED: Final[Responses] = {
+    "204": {
+        "description": "Deleted; nobody can read it any more",
+        "headers": {
+            "Link": {
+                "schema": {"type": "string"},
+                "description": "`rel=status`: the receipt, which tells when it is purged.",
+            }
+        },
+    }
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +228,7 @@ def register_problem_handlers(app: Flask) -> None:
         (JobNotFound, NOT_FOUND, "There is no such job, or it was deleted."),
         (BatchNotFound, NOT_FOUND, "There is no such batch, or it was deleted."),
         (DeliveryNotFound, NOT_FOUND, "There is no such delivery, or its job was deleted."),
+        (DeletionNotFound, NOT_FOUND, "Nothing of this id was deleted, or so long ago that no more is known of it."),
         (AlreadyFinished, ALREADY_FINISHED, "The job has ended; this can only be done before."),
         (NotFinished, NOT_FINISHED, "The job has not ended; wait for it, or cancel it."),
         (UploadGone, UPLOAD_GONE, "The photo of this job is no longer stored; send it again as a new job."),

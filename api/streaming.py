@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from threading import BoundedSemaphore
 from typing import Final
@@ -62,6 +62,8 @@ class Streams:
         lines: Generator[bytes, None, None],
         connection: socket.socket | None,
         headers: dict[str, str],
+        *,
+        sent: Callable[[], None] = lambda: None,
     ) -> Response:
         """Answer with `head` and then the lines; the first piece is made before this returns.
 
@@ -75,6 +77,8 @@ class Streams:
             The client's.
         headers : dict
             Of the answer, `Content-Type` among them.
+        sent : callable
+            Called when the whole answer has been handed to the connection.
 
         Raises
         ------
@@ -83,12 +87,16 @@ class Streams:
         Exception
             As the lines of the first piece do: then it can still be told by a status.
         """
-        pieces = self._pieces(head, lines, connection)
+        pieces = self._pieces(head, lines, connection, sent)
         next(pieces)
         return Response(pieces, headers=headers)
 
     def _pieces(
-        self, head: bytes, lines: Generator[bytes, None, None], connection: socket.socket | None
+        self,
+        head: bytes,
+        lines: Generator[bytes, None, None],
+        connection: socket.socket | None,
+        sent: Callable[[], None],
     ) -> Generator[bytes, None, None]:
         """Yield nothing once the first piece is made, then the whole."""
         with closing(lines), self.place():
@@ -98,6 +106,7 @@ class Streams:
             with _broken_off_unless_ended(connection, self._pause_s):
                 yield first
                 yield from pieces
+            sent()
 
 
 def _gathered(head: bytes, lines: Iterator[bytes]) -> Iterator[bytes]:

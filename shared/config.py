@@ -168,6 +168,29 @@ class Settings(BaseSettings):
         DAY_S, gt=0, description="Pause between two full comparisons of the records with storage."
     )
 
+    # Erasing
+    measure_and_delete_after_s: float = Field(
+        600.0,
+        gt=0,
+        description="How long after its end a job made with `measure_and_delete=true` is deleted if nobody reads it.",
+    )
+    purge_interval_s: float = Field(
+        300.0,
+        gt=0,
+        le=600,
+        description="Pause between two purges, which make what was deleted leave the files of Redis and of the store."
+        " Deletions are promised to be purged within 15 minutes; a purge follows them after 5 at the latest plus this.",
+    )
+    store_vacuum: Literal["upkeep", "sidecar", "none"] = Field(
+        "upkeep",
+        description="Who has the volumes of SeaweedFS written anew without what was deleted: the upkeep; a process"
+        " `python -m worker.vacuum` beside the store, where the master cannot be reached from elsewhere; or nobody,"
+        " for a store that erases by itself, as Amazon's does.",
+    )
+    store_master_url: str = Field(
+        "http://127.0.0.1:9333", description="The master of SeaweedFS, for whoever does that; it must be the only one."
+    )
+
     # Batches
     max_batch_items: int = Field(10_000, ge=1, description="Photos in a batch, at most.")
     max_batch_upload_bytes: int = Field(

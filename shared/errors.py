@@ -202,6 +202,10 @@ class DeliveryNotFound(FacefitError):
     """Raised when there is no such delivery, its job was deleted, or it is another tenant's."""
 
 
+class DeletionNotFound(FacefitError):
+    """Raised when nothing of that id was deleted, or it was another tenant's, or too long ago."""
+
+
 class BatchTooLarge(FacefitError):
     """Raised when a batch is given more items than it may have."""
 

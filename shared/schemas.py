@@ -134,6 +134,9 @@ class JobOptions(Schema):
     """The largest standard deviation, in millimetres, that the required measurements may have."""
     landmarks: bool = True
     """Whether the result holds the 478 points."""
+    measure_and_delete: bool = False
+    """Whether the job is deleted as soon as its result has been read once, or 10 minutes after its end, whichever comes
+    first. Its photo is deleted at the end, whatever that is, so it cannot be retried."""
     keep_image: bool = False
     """Whether the photo is kept until the job expires, to draw overlays on; else it is deleted once measured."""
 
@@ -145,6 +148,9 @@ class JobOptions(Schema):
 
     @model_validator(mode="after")
     def _together(self) -> Self:
+        if self.measure_and_delete and self.keep_image:
+            message = "measure_and_delete leaves nothing and keep_image keeps the photo; ask for one of them"
+            raise ValueError(message)
         if self.max_mm_sd is not None and not self.require:
             message = "max_mm_sd says how sure the measurements named in `require` must be; name them"
             raise ValueError(message)

@@ -32,6 +32,9 @@ MEMORY_TARGET: Final = "160MiB"
 STOP_GRACE_S: Final = 0.5
 """Volumes are closed in less; then the filer waits 15 s for its own subscribers, and the whole never ends."""
 
+NO_VACUUM_S: Final = 365 * 86_400
+"""A year: there is no value for never."""
+
 PRECONDITION_FAILED: Final = 412
 
 
@@ -92,6 +95,8 @@ def _options(ports: Ports, grpc: dict[str, int]) -> tuple[str, ...]:
         "-master.peers=none",  # alone: no election, which takes 16 s after a restart
         "-master.volumePreallocate=false",
         f"-master.volumeSizeLimitMB={VOLUME_SIZE_MB}",
+        # The upkeep has the volumes vacuumed; while the master does so by itself, it does nothing for others.
+        f"-master.vacuumIntervalSeconds={NO_VACUUM_S}",
         "-volume.max=0",  # as many as the disk holds
         "-volume.preStopSeconds=0",
         # Relative: a Unix socket's path must not be longer than 107 bytes.
@@ -113,6 +118,11 @@ def _environment(folder: DataFolder, secrets: Secrets) -> dict[str, str]:
         "WEED_JWT_FILER_SIGNING_KEY": secrets.jwt_filer_write,
         "WEED_JWT_FILER_SIGNING_READ_KEY": secrets.jwt_filer_read,
     }
+
+
+def master_url(ports: Ports) -> str:
+    """Return the address of this store's master."""
+    return f"http://{LOOPBACK}:{ports.master}"
 
 
 def s3_url(ports: Ports) -> str:

@@ -12,7 +12,7 @@ from typing import Final
 from shared.names import QueueName
 from stack.child import ChildSpec
 from stack.data_folder import LOOPBACK, Ports, Secrets
-from stack.object_store import REGION, s3_url
+from stack.object_store import REGION, master_url, s3_url
 from stack.redis_server import redis_url
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -51,6 +51,7 @@ def settings_env(
     return {
         "FACEFIT_REDIS_URL": redis_url(ports, secrets),
         "FACEFIT_S3_ENDPOINT_URL": s3_url(ports),
+        "FACEFIT_STORE_MASTER_URL": master_url(ports),
         "FACEFIT_S3_BUCKET": BUCKET,
         "FACEFIT_S3_REGION": REGION,
         "FACEFIT_S3_ACCESS_KEY_ID": secrets.s3_access_key_id,

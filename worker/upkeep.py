@@ -1,86 +1,63 @@
-"""The upkeep process: `python -m worker.upkeep`. Runs the reconciler until it is told to stop."""
+"""The upkeep process: `python -m worker.upkeep`. Runs the reconciler, and purges, until it is told to stop."""
 
 from __future__ import annotations
 
 import logging
-import signal
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
 
 from shared.config import Settings
-from shared.errors import Transient
+from shared.jobs.lifecycle import JobLifecycle
 from shared.jobs.reconciler import Reconciler
 from shared.observability import configure_logging
+from shared.purges.erasers import NothingToErase, RedisFiles, SeaweedFiles
+from shared.purges.ledger import PurgeKind
+from shared.purges.upkeep import PurgeDuty, PurgeRequests
 from shared.services import connect
+from worker.duties import Duty, do_all, until_told_to_stop
 
 logger = logging.getLogger("worker.upkeep")  # also when it is run as a program
-
-_AFTER_A_BUG_S: Final = 30.0
-
-
-@dataclass(slots=True)
-class _Duty:
-    """Something to be done every so often."""
-
-    name: str
-    run: Callable[[], Counter[str]]
-    every_s: float
-    due_s: float = 0.0
-
-    def run_if_due(self) -> None:
-        if time.monotonic() < self.due_s:
-            return
-        try:
-            done = self.run()
-        except Transient as error:
-            logger.warning("%s is put off: %s", self.name, error)
-            return
-        except Exception:  # the outer wall of this process: one bad object must not stop the rest of the upkeep
-            logger.exception("%s went wrong", self.name)
-            self.due_s = time.monotonic() + _AFTER_A_BUG_S
-            return
-        if done:
-            logger.info("%s: %s", self.name, ", ".join(f"{kind} {count}" for kind, count in sorted(done.items())))
-        self.due_s = time.monotonic() + self.every_s
 
 
 def keep_up(settings: Settings, stop: threading.Event) -> None:
     """Do every duty when it is due, until `stop` is set. What takes long has a thread of its own."""
-    reconciler = Reconciler(connect(settings).jobs)
+    jobs = connect(settings).jobs
+    reconciler, requests = Reconciler(jobs), PurgeRequests(jobs)
+
+    def sweep() -> Counter[str]:
+        began_ms = jobs.clock()
+        return reconciler.sweep() + requests.ask(began_ms)
+
+    def audit() -> Counter[str]:
+        return reconciler.audit() + requests.forget_old()
+
     pause_s = settings.reconcile_interval_s
-    rebuild = (_Duty("rebuild", reconciler.rebuild_if_lost, pause_s),)
-    searches = (
-        _Duty("sweep", reconciler.sweep, settings.sweep_interval_s),
-        _Duty("audit", reconciler.audit, settings.audit_interval_s),
+    side_by_side = (
+        (Duty("rebuild", reconciler.rebuild_if_lost, pause_s),),
+        (Duty("sweep", sweep, settings.sweep_interval_s), Duty("audit", audit, settings.audit_interval_s)),
+        (Duty("batches", reconciler.batches.due, pause_s),),
+        *((Duty(f"purge of {duty.kind}", duty.run, pause_s),) for duty in purges(settings, jobs)),
     )
-    batches = (_Duty("batches", reconciler.batches.due, pause_s),)
-    for duties in (rebuild, searches, batches):
-        threading.Thread(target=_do, args=(duties, pause_s, stop), daemon=True).start()
-    _do((_Duty("due", reconciler.due, pause_s),), pause_s, stop)
+    for duties in side_by_side:
+        threading.Thread(target=do_all, args=(duties, pause_s, stop), daemon=True).start()
+    do_all((Duty("due", reconciler.due, pause_s),), pause_s, stop)
 
 
-def _do(duties: Sequence[_Duty], pause_s: float, stop: threading.Event) -> None:
-    while not stop.is_set():
-        for duty in duties:
-            duty.run_if_due()
-        stop.wait(pause_s)
+def purges(settings: Settings, jobs: JobLifecycle) -> tuple[PurgeDuty, ...]:
+    """Return the purges that are this process's to do."""
+    of_records = PurgeDuty(jobs.objects, settings, PurgeKind.RECORDS, RedisFiles(settings))
+    if settings.store_vacuum == "sidecar":
+        return (of_records,)
+    if settings.store_vacuum == "none":
+        return (of_records, PurgeDuty(jobs.objects, settings, PurgeKind.STORAGE, NothingToErase()))
+    return (of_records, PurgeDuty(jobs.objects, settings, PurgeKind.STORAGE, SeaweedFiles(settings), unasked=True))
 
 
 def main() -> None:
     """Run until SIGTERM or SIGINT."""
     settings = Settings()
     configure_logging(settings)
-    stop = threading.Event()
-
-    def set_stop(*_: Any) -> None:
-        stop.set()
-
-    signal.signal(signal.SIGTERM, set_stop)
-    signal.signal(signal.SIGINT, set_stop)
+    stop = until_told_to_stop()
     logger.info("upkeep is running")
     keep_up(settings, stop)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
@@ -25,11 +26,15 @@ from api.results_csv import header_line, item_lines
 from api.streaming import Streams
 from shared.batch_report_schemas import BatchItemError, BatchResult, BatchSummary
 from shared.config import Settings
+from shared.errors import Transient
 from shared.jobs.batch_reader import BatchReader
 from shared.jobs.batch_record import BatchRecord
 from shared.jobs.batches import BatchLifecycle
+from shared.jobs.record import JobRecord
 from shared.measurements import DEFINITIONS_VERSION
 from shared.schema_base import Schema
+
+logger = logging.getLogger(__name__)
 
 CSV_TYPE: Final = "text/csv; charset=utf-8; header=present"
 _EXTENSION: Final = "facefit_batch_reports"
@@ -132,18 +137,27 @@ def _report_responses(line: type[Schema]) -> Responses:
 @bp.get("/<batch_id>/results", summary="All results of a batch", responses=_report_responses(BatchResult))
 def read_results(path: ReportPath, query: ResultsQuery) -> Response:
     """Answer with one record for each item, in item order; as CSV with one row for each face."""
-    owner = tenant()  # the lines are made when the request's context is gone
+    owner, jobs = tenant(), services().jobs  # the lines are made when the request's context is gone
+    read: list[JobRecord] = []
 
     def lines(reader: BatchReader) -> Lines:
         with closing(reader.results(owner, path.batch_id, after_index=query.after_index)) as items:
             for record, result_json in items:
                 if query.include == "all" or record.status.is_terminal:
+                    if result_json is not None and record.options.measure_and_delete:
+                        read.append(record)
                     if query.format == "csv":
                         yield item_lines(record, result_json).encode()
                     else:
                         yield result_line(record, result_json, landmarks=query.landmarks)
 
-    return _report(path.batch_id, "results", query, header_line(), lines)
+    def forget_read() -> None:
+        try:
+            jobs.was_read(read)
+        except Transient as error:
+            logger.warning("what was read of %s is deleted later: %s", path.batch_id, error)
+
+    return _report(path.batch_id, "results", query, header_line(), lines, sent=forget_read)
 
 
 @bp.get("/<batch_id>/errors", summary="What went wrong in a batch", responses=_report_responses(BatchItemError))
@@ -192,7 +206,13 @@ def _summary(batches: BatchLifecycle, batch: BatchRecord, etag: str | None) -> b
 
 
 def _report(
-    batch_id: str, name: str, query: ReportQuery, header: str, lines: Callable[[BatchReader], Lines]
+    batch_id: str,
+    name: str,
+    query: ReportQuery,
+    header: str,
+    lines: Callable[[BatchReader], Lines],
+    *,
+    sent: Callable[[], None] = lambda: None,
 ) -> Response:
     batches = BatchLifecycle(services().jobs)
     etag = _etag(batches.find(tenant(), batch_id), f"{name} {query.model_dump_json()}")
@@ -205,7 +225,7 @@ def _report(
         return answer
     head = (BYTE_ORDER_MARK if query.bom else "") + (header if query.format == "csv" else "")
     connection = request.environ.get("gunicorn.socket")
-    return _reports().streams.response(head.encode(), lines(BatchReader(batches)), connection, headers)
+    return _reports().streams.response(head.encode(), lines(BatchReader(batches)), connection, headers, sent=sent)
 
 
 def _etag(batch: BatchRecord, what: str) -> str | None:

@@ -18,8 +18,8 @@ from api.batch_pages import page_of_batches, page_of_items
 from api.batch_presenters import batch_response, conditional_batch_response
 from api.context import services, tenant
 from api.idempotency import replayable
-from api.presenters import JSON_TYPE, model_json
-from api.problems import ProblemError, problem_responses
+from api.presenters import JSON_TYPE, deleted_response, model_json
+from api.problems import DELETED, ProblemError, problem_responses
 from api.routes.jobs import WaitQuery
 from shared.batch_schemas import Batch, BatchItemList, BatchList
 from shared.errors import AlreadyFinished
@@ -173,14 +173,14 @@ def retry_batch(path: BatchPath) -> Response:
     "/batches/<batch_id>",
     summary="Delete a batch",
     responses={
-        "204": None,
+        **DELETED,
         **problem_responses(problems.NOT_FOUND, problems.UNAVAILABLE),
     },
 )
 def delete_batch(path: BatchPath) -> Response:
     """Delete the batch with its photos, results and records; they are unreadable when this is answered."""
     _batches().delete(tenant(), path.batch_id)
-    return Response(status=HTTPStatus.NO_CONTENT)
+    return deleted_response(path.batch_id)
 
 
 def _batches() -> BatchLifecycle:

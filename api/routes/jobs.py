@@ -18,8 +18,8 @@ from api.image_urls import SCHEMA as IMAGE_URL_SCHEMA
 from api.image_urls import URL_FIELD
 from api.options import FORM_ENCODING, OPTION_SCHEMAS, QUERY_PARAMETERS
 from api.preferences import preferred_wait_s
-from api.presenters import conditional_job_response, job_model, job_response, job_url, model_json
-from api.problems import problem_responses, unavailable
+from api.presenters import conditional_job_response, deleted_response, job_model, job_response, job_url, model_json
+from api.problems import DELETED, problem_responses, unavailable
 from api.uploads import Submission, read_submission
 from api.webhook_targets import check_webhook_of
 from shared.errors import Transient
@@ -261,11 +261,11 @@ def retry_job(path: JobPath) -> Response:
     "/jobs/<job_id>",
     summary="Delete a job",
     responses={
-        "204": None,
+        **DELETED,
         **problem_responses(problems.NOT_FOUND, problems.UNAVAILABLE),
     },
 )
 def delete_job(path: JobPath) -> Response:
     """Delete the photo, the result and the record; they are unreadable when this is answered."""
     services().jobs.delete(tenant(), path.job_id)
-    return Response(status=HTTPStatus.NO_CONTENT)
+    return deleted_response(path.job_id)

@@ -147,6 +147,10 @@ class BatchArchive:
             if owner is not None:
                 yield owner[1]
 
+    def has_objects(self, tenant: str, batch_id: str) -> bool:
+        """Tell whether a batch has objects of its own beside a tombstone."""
+        return next(iter(self.objects.list(layout.batch_prefix(tenant, batch_id))), None) is not None
+
     def purge(self, tenant: str, batch_id: str) -> None:
         """Delete the batch's own objects but its tombstone, the manifest last: it says what else there is to delete."""
         self.objects.delete(layout.started_key(tenant, batch_id))

@@ -176,7 +176,7 @@ class BatchUpkeep:
         if self._store.get(batch_id) is not None or self._store.item_ids(batch_id, 1):
             done["items_deleted"] = self._batches.forget(batch_id)
         deleted_ms = self._archive.deleted_ms(tenant, batch_id) or 0
-        if self._is_past(deleted_ms, settings.lease_s + settings.photo_time_limit_s) and self._has_objects(
+        if self._is_past(deleted_ms, settings.lease_s + settings.photo_time_limit_s) and self._archive.has_objects(
             tenant, batch_id
         ):
             self._batches.purge(tenant, batch_id)
@@ -190,7 +190,7 @@ class BatchUpkeep:
         """
         batch = self._store.get(batch_id)
         if batch is None:
-            is_purged = self._archive.is_deleted(tenant, batch_id) and not self._has_objects(tenant, batch_id)
+            is_purged = self._archive.is_deleted(tenant, batch_id) and not self._archive.has_objects(tenant, batch_id)
             unwanted = sorted(job_ids) if is_purged else []
         elif batch.source is BatchSource.PRESIGNED and batch.status is not BatchStatus.AWAITING_UPLOAD:
             records = (record for record in self._batches.all_items(batch_id) if record.id in job_ids)
@@ -200,9 +200,6 @@ class BatchUpkeep:
         for job_id in unwanted:
             self._jobs.objects.delete(layout.upload_key(tenant, job_id, batch_id))
         return len(unwanted)
-
-    def _has_objects(self, tenant: str, batch_id: str) -> bool:
-        return next(iter(self._jobs.objects.list(layout.batch_prefix(tenant, batch_id))), None) is not None
 
     def _is_past(self, since_ms: int, age_s: float) -> bool:
         return self._jobs.clock() > since_ms + to_ms(age_s)
@@ -222,6 +219,6 @@ class BatchUpkeep:
 
     def _forget_tombstones(self, owners: Iterable[tuple[str, str]], age_s: float, done: Counter[str]) -> None:
         for tenant, batch_id in owners:
-            if self._is_past(made_ms(batch_id), age_s) and not self._has_objects(tenant, batch_id):
+            if self._is_past(made_ms(batch_id), age_s) and not self._archive.has_objects(tenant, batch_id):
                 self._jobs.objects.delete(layout.tombstone_key(tenant, batch_id))
                 done["tombstones_expired"] += 1

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from shared.clock import Clock, system_clock
+from shared.clock import Clock, system_clock, to_ms
 from shared.errors import (
     PROCESSING_FAILED,
     AlreadyFinished,
@@ -246,6 +247,8 @@ class JobLifecycle:
         StorageUnavailable, RecordsUnavailable
             If it is not known to be written; the lease brings the job back.
         """
+        if ended.options.measure_and_delete:
+            ended = ended.ending_soon(self.clock() + to_ms(self.settings.measure_and_delete_after_s))
         ended = self.archive.write_outcome(ended, result_json)
         self._settle(ended)
         return ended
@@ -328,6 +331,17 @@ class JobLifecycle:
         record = self.find(tenant, job_id)
         self.archive.batches.mark_deleted(tenant, job_id, self.clock())
         self.forget(tenant, job_id, record.batch_id)
+
+    def expire(self, record: JobRecord) -> None:
+        """Forget a job whose time is over; one that nobody was to keep as if its client had deleted it."""
+        if record.options.measure_and_delete:
+            self.archive.batches.mark_deleted(record.tenant, record.id, self.clock())
+        self.forget(record.tenant, record.id, record.batch_id)
+
+    def was_read(self, records: Sequence[JobRecord]) -> None:
+        """Delete those of some jobs, soon, whose result was to be read once; nobody finds them from now on."""
+        read = [record.id for record in records if record.options.measure_and_delete]
+        self.store.cut_short(read, expires_ms=self.clock())
 
     def forget(self, tenant: str, job_id: str, batch_id: str | None = None) -> None:
         """Drop the record of a job and delete its objects.

@@ -157,6 +157,7 @@ class MemoryJobStore:
             started_ms=entry.record.started_ms if ended.started_ms is None else ended.started_ms,
             finished_ms=ended.finished_ms,
             error=ended.error,
+            expires_ms=ended.expires_ms,
         )
         self._state.move(entry, settled)
         if not ended.needs_upload:
@@ -291,10 +292,21 @@ class MemoryJobStore:
         return [record.id for record in sorted(due, key=lambda r: (r.expires_ms, r.id))[:limit]]
 
     @atomic
+    def cut_short(self, job_ids: Sequence[str], *, expires_ms: int) -> None:
+        """Have jobs expire at a time."""
+        for entry in (self._state.records.jobs[job_id] for job_id in job_ids if job_id in self._state.records.jobs):
+            entry.record = entry.record.ending_soon(expires_ms)
+
+    @atomic
     def due_cleanups(self, limit: int, *, grace_s: float) -> list[Cleanup]:
         """Return debts to storage that are older than `grace_s`."""
         until = self._state.after(-grace_s)
         return [cleanup for cleanup, made_ms in self._state.records.cleanups.items() if made_ms <= until][:limit]
+
+    @atomic
+    def oldest_cleanup_ms(self) -> int | None:
+        """Return when the oldest debt to storage was made."""
+        return min(self._state.records.cleanups.values(), default=None)
 
     @atomic
     def cleaned(self, cleanup: Cleanup) -> None:

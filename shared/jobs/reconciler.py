@@ -236,7 +236,7 @@ class Reconciler:
         for job_id in expired:
             record = self._store.get(job_id)
             if record:
-                self._jobs.forget(record.tenant, job_id, record.batch_id)
+                self._jobs.expire(record)
         return len(expired)
 
 

@@ -60,7 +60,9 @@ class JobRecord:
         """Whether the photo is still there for something: to be measured, retried, or drawn on as was asked for."""
         if self.status is JobStatus.SUCCEEDED:
             return self.options.keep_image
-        return not self.status.is_terminal or self.status is JobStatus.FAILED
+        if self.status is JobStatus.FAILED:
+            return not self.options.measure_and_delete
+        return not self.status.is_terminal
 
     @property
     def announced_event(self) -> WebhookEvent | None:
@@ -81,6 +83,10 @@ class JobRecord:
     def ended(self, status: JobStatus, *, at_ms: int, error: JobError | None = None) -> JobRecord:
         """Return this record as it is once the job has ended in `status`."""
         return replace(self, status=status, finished_ms=at_ms, error=error)
+
+    def ending_soon(self, expires_ms: int) -> JobRecord:
+        """Return this record as it is when it is to be deleted at a time, unless that is later than it was."""
+        return replace(self, expires_ms=min(self.expires_ms, expires_ms))
 
     def reopened(self, run: int) -> JobRecord:
         """Return this record as it is at the start of another run."""

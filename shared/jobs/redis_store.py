@@ -131,6 +131,7 @@ class RedisJobStore:
             error_json(ended.error),
             int(not ended.needs_upload),
             int(ended.announced_event is not None),
+            ended.expires_ms,
         )
         return Settlement(answer.decode())
 
@@ -233,9 +234,19 @@ class RedisJobStore:
         """Return jobs past their time of being kept."""
         return self._link.due("expiry", self._clock(), limit)
 
+    def cut_short(self, job_ids: Sequence[str], *, expires_ms: int) -> None:
+        """Have jobs expire at a time."""
+        self._link.run_many("cut_short", [(job_id, expires_ms) for job_id in job_ids])
+
     def due_cleanups(self, limit: int, *, grace_s: float) -> list[Cleanup]:
         """Return debts to storage that are older than `grace_s`."""
         return [_cleanup(member) for member in self._link.due("cleanups", self._in(-grace_s), limit)]
+
+    def oldest_cleanup_ms(self) -> int | None:
+        """Return when the oldest debt to storage was made."""
+        with self._link.commands() as redis:
+            oldest: Any = redis.zrange(f"{PREFIX}cleanups", 0, 0, withscores=True)
+        return int(oldest[0][1]) if oldest else None
 
     def cleaned(self, cleanup: Cleanup) -> None:
         """Note that a debt to storage is paid."""

@@ -227,8 +227,16 @@ class JobStore(Protocol):
         """Return jobs past their time of being kept."""
         ...
 
+    def cut_short(self, job_ids: Sequence[str], *, expires_ms: int) -> None:
+        """Have jobs expire at a time; one that expires before is left as it is."""
+        ...
+
     def due_cleanups(self, limit: int, *, grace_s: float) -> list[Cleanup]:
         """Return debts to storage that are older than `grace_s`."""
+        ...
+
+    def oldest_cleanup_ms(self) -> int | None:
+        """Return when the oldest debt to storage was made; None if there is none."""
         ...
 
     def cleaned(self, cleanup: Cleanup) -> None:

@@ -13,6 +13,8 @@
 | `reruns/{tenant}/{job}/{run}` | before a retry is answered | another run was asked for |
 | `previews/{tenant}/{job}` | before the outcome, if the photo is kept | a small copy without metadata |
 | `deleted/{tenant}/{job or batch}` | first thing of a DELETE | it must stay forgotten; the body is when [ms] |
+| `purges/wanted` | when deletions are complete | up to when they are to leave the files of both stores [ms] |
+| `purges/{kind}/{covers}-{ended}` | after a purge | up to when it covers deletions, and when it ended [ms] |
 
 Deliveries, webhook secrets and API keys say in their own modules where they lie.
 """
@@ -32,6 +34,7 @@ RERUNS: Final = "reruns/"
 OPTIONS: Final = "options/"
 PREVIEWS: Final = "previews/"
 DELETED: Final = "deleted/"
+PURGES: Final = "purges/"
 OF_ITEMS: Final = (UPLOADS, OPTIONS, TICKETS, PREVIEWS, OUTCOMES, RERUNS)
 """Where an item of a batch may have objects: everywhere but its tombstone."""
 

@@ -137,6 +137,45 @@ def test_what_is_owed_to_storage_when_a_job_ends(
     assert store.due_cleanups(5, grace_s=60) == []
 
 
+def test_the_oldest_debt_is_told_by_when_it_was_made(store: JobStore, clock: FakeClock) -> None:
+    assert store.oldest_cleanup_ms() is None
+    first, second = make_record(), make_record()
+    store.drop(first.id, first.tenant)
+    made_ms = clock()
+    clock.advance(5)
+    store.drop(second.id, second.tenant)
+    assert store.oldest_cleanup_ms() == made_ms
+    store.cleaned(Cleanup(CleanupKind.EVERYTHING, first.tenant, first.id))
+    assert store.oldest_cleanup_ms() == made_ms + 5000
+
+
+def test_an_end_may_bring_the_expiry_nearer(store: JobStore, clock: FakeClock) -> None:
+    record = make_record()
+    store.create(record)
+    soon_ms = clock() + 600_000
+    store.settle(end(record, JobStatus.SUCCEEDED).ending_soon(soon_ms))
+    found = store.get(record.id)
+    assert found is not None
+    assert found.expires_ms == soon_ms
+    clock.advance(599)
+    assert store.expired_jobs(5) == []
+    clock.advance(1)
+    assert store.expired_jobs(5) == [record.id]
+
+
+def test_jobs_are_cut_short_and_never_prolonged(store: JobStore, clock: FakeClock) -> None:
+    records = [make_record(), make_record()]
+    for record in records:
+        store.create(record)
+    now = clock()
+    store.cut_short([records[0].id, make_record().id], expires_ms=now)
+    store.cut_short([records[0].id], expires_ms=now + 10)
+    store.cut_short([], expires_ms=now)
+    assert store.expired_jobs(5) == [records[0].id]
+    kept = [store.get(record.id) for record in records]
+    assert [found and found.expires_ms for found in kept] == [now, records[1].expires_ms]
+
+
 def test_a_dropped_job_owes_everything(store: JobStore) -> None:
     record = make_record()
     store.create(record)

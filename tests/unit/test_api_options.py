@@ -24,7 +24,8 @@ PLAIN = {
     "require": "face_width, eye_gap,face_width",
     "max_mm_sd": "4",
     "landmarks": "false",
-    "keep_image": "true",
+    "keep_image": "false",
+    "measure_and_delete": "true",
     "webhook_url": "https://portal.example/hooks?token=1",
     "webhook_events": "job.succeeded, job.failed,job.succeeded",
 }
@@ -94,7 +95,7 @@ def test_every_option_is_read(api: FlaskClient, live_core: Core, way: str) -> No
         require=["face_width", "eye_gap"],
         max_mm_sd=4,
         landmarks=False,
-        keep_image=True,
+        measure_and_delete=True,
         webhook_url="https://portal.example/hooks?token=1",
         webhook_events=[WebhookEvent.JOB_SUCCEEDED, WebhookEvent.JOB_FAILED],
     )

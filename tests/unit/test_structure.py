@@ -105,7 +105,7 @@ def importers_of(vendor: str) -> set[str]:
         ("botocore", {"shared/storage/s3.py"}),
         ("celery", {"shared/queue.py", "worker/celery_app.py"}),
         ("kombu", {"shared/queue.py"}),
-        ("urllib3", {"shared/outbound.py", "shared/wire.py"}),
+        ("urllib3", {"shared/outbound.py", "shared/wire.py", "shared/storage/seaweedfs.py"}),
         ("idna", {"shared/targets.py"}),
         ("standardwebhooks", {"shared/signing.py"}),
         ("cv2", {"worker/vision/reference_object.py"}),
