@@ -70,7 +70,7 @@ class Walk:
     def ask(self, method: str, path: str, tenant: str = OURS) -> tuple[TestResponse, list[str]]:
         """Return the answer, and the calls that it took."""
         self.world.calls.clear()
-        response = self.client.open(path, method=method, headers={**self.keys[tenant], **RE_ASKED})
+        response = self.client.open(path, method=method, headers={**self.keys[tenant], **RE_ASKED}, buffered=True)
         return response, list(self.world.calls)
 
     def queries(self) -> Iterator[str]:
