@@ -195,6 +195,24 @@ class Settings(BaseSettings):
         description="How long the photos of a batch may take to come by the upload forms it was given, or from URLs.",
     )
 
+    # What a tenant may ask for. A tenant's own limits are set with `python -m api.tenants`
+    limit_photos_per_minute: NonNegativeInt = Field(
+        600,
+        description="Photos of their own that a tenant may send in a minute; those of batches do not count. 0: no"
+        " limit. This and the three below hold for the tenants of API keys; without keys, only those that are set.",
+    )
+    limit_open_jobs: NonNegativeInt = Field(
+        25_000, description="Jobs of a tenant that have not ended, those of batches included. 0: no limit."
+    )
+    limit_bytes_per_day: NonNegativeInt = Field(
+        100_000 * MEGABYTE,
+        description="Bytes of photos that are accepted of a tenant in 24 hours; photos at URLs do not count. 0: no"
+        " limit.",
+    )
+    limit_open_batches: NonNegativeInt = Field(
+        100, description="Batches of a tenant that are not complete. 0: no limit."
+    )
+
     # The way out: webhooks, and photos at URLs
     public_url: str = Field(
         "http://127.0.0.1:8000",
