@@ -241,6 +241,12 @@ class Settings(BaseSettings):
     delivery_per_tenant: int = Field(
         8, ge=1, description="Attempts of one tenant at once, over all senders; keep it below their threads together."
     )
+    delivery_per_receiver_all: int = Field(
+        6,
+        ge=1,
+        description="Attempts of all tenants at once to one `host:port`, over all senders: one that is dead, or slow,"
+        " keeps no more of their threads.",
+    )
     delivery_poll_s: float = Field(
         0.25, gt=0, description="Pause of an idle sender before it looks again whether a delivery or a fetch is due."
     )
@@ -256,6 +262,10 @@ class Settings(BaseSettings):
     )
     fetch_per_tenant: int = Field(
         8, ge=1, description="Photos fetched at once for one tenant, over all senders; keep it below their threads."
+    )
+
+    fetch_per_receiver_all: int = Field(
+        8, ge=1, description="Photos fetched at once for all tenants from one `host:port`, over all senders."
     )
 
     # The worker

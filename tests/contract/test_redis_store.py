@@ -54,7 +54,7 @@ def test_what_was_fetched_leaves_no_keys_behind(stores: Stack, clock: FakeClock)
         records = [make_record().awaiting(FetchFrom(f"r{number}.example:443")) for number in range(20)]
         for record in records:
             store.create(record)
-        limits = FetchLimits(1000, 1000)
+        limits = FetchLimits(1000, 1000, 1000)
         for _ in records[:5]:
             given = store.fetches.claim(limits, lease_s=LEASE_S)
             assert given is not None
@@ -74,7 +74,7 @@ def test_what_was_fetched_leaves_no_keys_behind(stores: Stack, clock: FakeClock)
 
 def test_a_fetch_whose_answer_was_lost_is_given_again(stores: Stack, clock: FakeClock) -> None:
     real = RedisJobStore(settings_beside(stores), clock)
-    while real.fetches.claim(FetchLimits(1000, 1000), lease_s=LEASE_S):
+    while real.fetches.claim(FetchLimits(1000, 1000, 1000), lease_s=LEASE_S):
         pass
     for number in range(2):
         real.create(make_record().awaiting(FetchFrom(f"again{number}.example:443")))

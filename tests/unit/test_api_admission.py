@@ -54,7 +54,9 @@ class Door:
 
     def submit_list(self, n_items: int, size_bytes: int = 1000) -> Any:
         item = {"size": size_bytes, "content_type": "image/jpeg"}
-        return self.api.post("/v1/batches", json={"items": [item] * n_items})
+        response = self.api.post("/v1/batches", json={"items": [item] * n_items})
+        response.close()  # its items lie in a temporary file
+        return response
 
 
 def fields(response: Any) -> dict[str, tuple[Item, Item]]:

@@ -28,7 +28,8 @@
 --   fetch:lanes                 lanes, by when their first photo is due
 --   fetch:ready:<tenant>        lanes with something due, by whose turn it is
 --   fetch:turns, fetch:turn     tenants with such lanes, by whose turn it is; the number of the last turn
---   fetch:flight:<source>, fetch:flight:<tenant>   ids that are being fetched, by the end of their lease
+--   fetch:flight:<source>, fetch:flight:<tenant>, fetch:flight:|<host:port>   ids that are being fetched, by the end of
+--                               their lease: from a receiver for a tenant, for a tenant, from a receiver for anybody
 --   fetch:leases                the same of all
 local P = 'facefit:'
 local F = P .. 'fetch:'
@@ -111,7 +112,9 @@ local function await_fetch(id, job, due)
   redis.call('ZADD', F .. 'lanes', 'LT', due, lane_of(job))
 end
 
-local function flights(job) return { 'leases', 'flight:' .. source_of(job), 'flight:' .. job.tenant } end
+local function flights(job)
+  return { 'leases', 'flight:' .. source_of(job), 'flight:' .. job.tenant, 'flight:|' .. job.fetch_receiver }
+end
 
 local function lease(id, job, lease_until)
   for _, whose in ipairs(flights(job)) do redis.call('ZADD', F .. whose, lease_until, id) end
