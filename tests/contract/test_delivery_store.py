@@ -406,6 +406,6 @@ def test_a_claim_whose_answer_was_lost_is_given_again(request: pytest.FixtureReq
     real._redis.flushdb()
     for _ in range(2):
         real.create(a_delivery(clock))
-    first = real._run("claim", clock(), clock() + 1000, "token", 2, 8)
-    assert real._run("claim", clock(), clock() + 1000, "token", 2, 8) == first
-    assert real._run("claim", clock(), clock() + 1000, "another", 2, 8)[1] != first[1]
+    first = real._run("claim", clock(), clock() + 1000, "token", 2, 8, 9)
+    assert real._run("claim", clock(), clock() + 1000, "token", 2, 8, 9) == first
+    assert real._run("claim", clock(), clock() + 1000, "another", 2, 8, 9)[1] != first[1]

@@ -79,9 +79,9 @@ def test_a_fetch_whose_answer_was_lost_is_given_again(stores: Stack, clock: Fake
     for number in range(2):
         real.create(make_record().awaiting(FetchFrom(f"again{number}.example:443")))
     now = clock()
-    first = real._link.run("fetch_claim", now, now + 1000, "token", 3, 3)
+    first = real._link.run("fetch_claim", now, now + 1000, "token", 3, 3, 9)
     assert first
-    assert real._link.run("fetch_claim", now, now + 1000, "token", 3, 3) == first
-    assert real._link.run("fetch_claim", now, now + 1000, "another", 3, 3)[0] != first[0]
+    assert real._link.run("fetch_claim", now, now + 1000, "token", 3, 3, 9) == first
+    assert real._link.run("fetch_claim", now, now + 1000, "another", 3, 3, 9)[0] != first[0]
     real.drop(first[0].decode(), LOCAL_TENANT)
-    assert real._link.run("fetch_claim", now, now + 1000, "token", 3, 3) == first[:1]
+    assert real._link.run("fetch_claim", now, now + 1000, "token", 3, 3, 9) == first[:1]
