@@ -12,6 +12,7 @@ from shared.jobs.store import JobStore
 from shared.names import LOCAL_TENANT
 from shared.schemas import JobStatus
 from tests.clock import FakeClock
+from tests.contract.conftest import AnyCore
 from tests.contract.records import end, fill, make_batch, make_items, make_record
 
 NO_LIMITS = TenantLimits()
@@ -217,6 +218,21 @@ def test_open_batches_are_counted_from_their_records(store: JobStore) -> None:
     store.batches.drop(batches[1].id)
     store.batches.drop_items([item.id for item in items[1]])
     assert (usage(store).batches, usage(store).jobs) == (0, 0)
+
+
+def test_what_is_open_is_right_again_after_a_loss(any_core: AnyCore) -> None:
+    core = any_core.make()
+    core.reconciler.round()
+    jobs = [core.accept() for _ in range(3)]
+    core.accept_batch(["one", "two"])
+    core.accept_batch(["three"])
+    core.measure(jobs[0].id)
+    before = usage(core.store)
+    assert (before.jobs, before.batches) == (5, 2)
+    core.lose_records()
+    assert (usage(core.store).jobs, usage(core.store).batches) == (0, 0)
+    core.reconciler.round()
+    assert (usage(core.store).jobs, usage(core.store).batches) == (5, 2)
 
 
 def test_items_take_the_places_that_were_held_for_them(store: JobStore) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import redis
 
+from shared.admission.limits import TenantLimits
+from shared.admission.store import NOTHING, Take
 from shared.errors import RecordsUnavailable
 from shared.fetches.store import FetchLimits
 from shared.fetches.tickets import FetchFrom
@@ -44,6 +46,23 @@ def test_a_claim_whose_answer_was_lost_is_given_again(request: pytest.FixtureReq
     first = real._link.run("claim", record.id, now, now + 1000, "token", 3)
     assert real._link.run("claim", record.id, now, now + 1000, "token", 3) == first
     assert real._link.run("claim", record.id, now, now + 1000, "another", 3) == b"busy"
+
+
+def test_what_was_admitted_leaves_nothing_behind_that_stays(stores: Stack, clock: FakeClock) -> None:
+    settings = settings_beside(stores)
+    store = RedisJobStore(settings, clock)
+    take, limits = Take(photos=1, jobs=1, size_bytes=9, batches=1), TenantLimits()
+    with redis.Redis.from_url(settings.redis_url.get_secret_value()) as client:
+        client.flushdb()
+        for token in "abc":
+            store.admissions.admit(LOCAL_TENANT, token, take, limits, lease_s=LEASE_S)
+        assert all(client.ttl(key) > 0 for key in client.keys("facefit:*"))
+        assert len(client.keys("facefit:*")) == 3
+        store.admissions.settle(LOCAL_TENANT, "a", size_bytes=9)
+        store.admissions.admit(LOCAL_TENANT, "b", NOTHING, limits, lease_s=LEASE_S)
+        clock.advance(90_000)
+        store.admissions.admit(LOCAL_TENANT, "d", NOTHING, limits, lease_s=LEASE_S)
+        assert client.keys("facefit:*") == []
 
 
 def test_what_was_fetched_leaves_no_keys_behind(stores: Stack, clock: FakeClock) -> None:

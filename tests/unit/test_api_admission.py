@@ -19,6 +19,7 @@ from shared.config import Settings
 from shared.names import LOCAL_TENANT
 from shared.storage.memory import MemoryObjectStore
 from tests.core import Core
+from tests.keys import bearer, make_key
 from tests.structured_fields import Item, parsed_list
 from tests.unit.submitting import JPEG, form, large_form, problem
 from tests.zips import plain_zip
@@ -52,9 +53,9 @@ class Door:
         archive = plain_zip({f"{n}.jpg": JPEG + bytes([n]) for n in range(n_photos)})
         return self.api.post("/v1/batches", **large_form(archive, "archive"))
 
-    def submit_list(self, n_items: int, size_bytes: int = 1000) -> Any:
+    def submit_list(self, n_items: int, size_bytes: int = 1000, **headers: str) -> Any:
         item = {"size": size_bytes, "content_type": "image/jpeg"}
-        response = self.api.post("/v1/batches", json={"items": [item] * n_items})
+        response = self.api.post("/v1/batches", json={"items": [item] * n_items}, headers=headers)
         response.close()  # its items lie in a temporary file
         return response
 
@@ -258,6 +259,14 @@ def test_a_deleted_job_is_made_anew_under_its_key_if_there_is_room() -> None:
     door.core.objects.put(f"deleted/{LOCAL_TENANT}/{first.get_json()['id']}", b"0")  # killed in the middle of a DELETE
     door.core.store.batches.drop_items([first.get_json()["id"]])
     refused(door.submit(**{"Idempotency-Key": "mine"}))
+
+
+def test_one_tenant_at_its_limit_is_nothing_to_another() -> None:
+    door = Door(limit_photos_per_minute=2, keys_refresh_s=0.001, keys_max_age_s=60)
+    acme, beta = (bearer(make_key(door.core.objects, tenant)) for tenant in ("acme", "beta"))
+    assert [door.submit(**acme).status_code for _ in range(3)] == [202, 202, 429]
+    assert left(door.submit(**beta))["photos"] == 1
+    assert list(fields(door.submit_list(1, **acme))) == ["batches", "jobs", "bytes"]
 
 
 def test_own_limits_win_and_are_read_again() -> None:
