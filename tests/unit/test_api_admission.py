@@ -53,7 +53,7 @@ class Door:
         archive = plain_zip({f"{n}.jpg": JPEG + bytes([n]) for n in range(n_photos)})
         return self.api.post("/v1/batches", **large_form(archive, "archive"))
 
-    def submit_list(self, n_items: int, size_bytes: int = 1000, **headers: str) -> Any:
+    def submit_list(self, n_items: int, *, size_bytes: int = 1000, headers: dict[str, str] | None = None) -> Any:
         item = {"size": size_bytes, "content_type": "image/jpeg"}
         response = self.api.post("/v1/batches", json={"items": [item] * n_items}, headers=headers)
         response.close()  # its items lie in a temporary file
@@ -266,7 +266,7 @@ def test_one_tenant_at_its_limit_is_nothing_to_another() -> None:
     acme, beta = (bearer(make_key(door.core.objects, tenant)) for tenant in ("acme", "beta"))
     assert [door.submit(**acme).status_code for _ in range(3)] == [202, 202, 429]
     assert left(door.submit(**beta))["photos"] == 1
-    assert list(fields(door.submit_list(1, **acme))) == ["batches", "jobs", "bytes"]
+    assert list(fields(door.submit_list(1, headers=acme))) == ["batches", "jobs", "bytes"]
 
 
 def test_own_limits_win_and_are_read_again() -> None:
