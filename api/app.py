@@ -8,6 +8,7 @@ import orjson
 from flask.json.provider import DefaultJSONProvider
 from flask_openapi3 import Info, OpenAPI
 
+from api.admission import register_admission
 from api.context import Services, attach
 from api.guard import register_guard
 from api.openapi_security import SECURITY_SCHEMES
@@ -44,6 +45,7 @@ def create_app(services: Services) -> OpenAPI:
     attach(app, services)
     register_guard(app, services)
     register_problem_handlers(app)
+    register_admission(app, services)
     register_upload_places(app, services.settings.max_batch_uploads)
     for blueprint in (jobs.bp, batches.bp, deletions.bp, exports.bp, webhooks.bp, legacy.bp, service.bp):
         app.register_api(blueprint)

@@ -24,6 +24,7 @@ from api.options import once_each
 from api.problems import PAYLOAD_TOO_LARGE, ProblemError, field_errors, invalid, unavailable
 from api.rejections import rejection
 from api.storing import PhotoStorer
+from api.uploads import size_of
 from shared.config import MEGABYTE, Settings
 from shared.errors import ArchiveInvalid, BatchTooLarge, DuplicateReference, ImageTooLarge, UnsupportedFormat
 from shared.image_formats import SNIFF_BYTES, sniff_image_format
@@ -79,6 +80,11 @@ class PhotoForm:
     _form: ReceivedForm
     _settings: Settings
 
+    @property
+    def n_photos(self) -> int:
+        """How many items it is known to make: of an archive, one."""
+        return len(self._form.files)
+
     def fingerprint(self) -> str:
         """Return what tells this form from another: options at their defaults count as not given."""
         fingerprint = Fingerprint(ROUTE).add(self.options.as_bytes())
@@ -90,13 +96,13 @@ class PhotoForm:
                 fingerprint.add_file(body)
         return fingerprint.text()
 
-    def write(self, writer: BatchWriter, before_each: Callable[[], None]) -> None:
+    def write(self, writer: BatchWriter, before_each: Callable[[int], None]) -> None:
         """Store every photo in a batch in the making, and note what is none, in the order in which they came.
 
         Parameters
         ----------
         before_each : callable
-            Called before each of them; what it raises ends the writing.
+            Called before each of them, with its bytes, 0 for what is no photo; what it raises ends the writing.
 
         Raises
         ------
@@ -109,7 +115,11 @@ class PhotoForm:
             entries = (self._open(part) for part in self._form.files)
         with PhotoStorer() as storer:
             for options, photo in entries:
-                before_each()
+                with ExitStack() as on_failure:
+                    if isinstance(photo, Upload):
+                        on_failure.enter_context(photo.body)
+                    before_each(size_of(photo.body) if isinstance(photo, Upload) else 0)
+                    on_failure.pop_all()
                 if isinstance(photo, JobError):
                     writer.add_rejected(options, photo)
                 else:
@@ -208,6 +218,11 @@ def _received(request: Request, settings: Settings, while_they_come: Callable[[]
         if sum(part.size_bytes for part in form.files) > limit_bytes:
             raise _too_large(limit_bytes)
         yield form
+
+
+def expected_bytes(request: Request, settings: Settings) -> int:
+    """Return how many bytes the photos of a form have at most, as far as its head tells; 0 if it does not."""
+    return min(request.content_length or 0, settings.max_batch_upload_bytes + _OVERHEAD_BYTES)
 
 
 def _not_alone() -> ProblemError:

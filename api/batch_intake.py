@@ -8,12 +8,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import IO
+from typing import IO, Final
 
 from flask import Request, Response, g
 
-from api.batch_forms import FORM_TYPE, read_photos
+from api.admission import OF_BATCHES, Admission, admission
+from api.batch_forms import FORM_TYPE, expected_bytes, read_photos
 from api.batch_lists import JSON_TYPES, LINES_TYPES, read_list
 from api.batch_pages import every_item
 from api.batch_presenters import batch_response, created_response, item_model, upload_form, written_items
@@ -21,6 +23,7 @@ from api.context import Services, tenant
 from api.idempotency import REPLAYED, HeldKey, once
 from api.problems import UNSUPPORTED_FORMAT, ProblemError, unavailable
 from api.upload_places import upload_place
+from shared.admission.store import Take
 from shared.batch_schemas import BatchItem
 from shared.config import Settings
 from shared.errors import Transient
@@ -32,6 +35,9 @@ from shared.jobs.idempotency import KeyMark
 
 logger = logging.getLogger(__name__)
 
+_ASKED_AT_ONCE: Final = 500
+"""Photos that are stored before it is asked again whether the tenant may have as many."""
+
 _Made = tuple[BatchRecord, IO[bytes] | None]
 """A batch, and its items with their forms if they are written already."""
 
@@ -42,15 +48,18 @@ def accept_batch(request: Request, here: Services) -> Response:
     Raises
     ------
     ProblemError
-        415 for a content type that is none of them, 503 if nothing was accepted; otherwise as its readers and the
-        idempotency key do.
+        415 for a content type that is none of them, 429 for more than its tenant may have, 503 if nothing was
+        accepted; otherwise as its readers and the idempotency key do.
     """
     batches = BatchLifecycle(here.jobs)
-    with once(request, here, tenant()) as key:
+    with once(request, here, tenant()) as key, admission(here, OF_BATCHES) as admitted:
+        intake = _Intake(request, here.settings, batches, key, admitted)
         if request.mimetype in {*JSON_TYPES, *LINES_TYPES}:
-            return _accept_list(request, batches, here.settings, key)
+            intake.ask_before_body(0)
+            return _accept_list(intake)
         if request.mimetype == FORM_TYPE:
-            return _accept_photos(request, batches, here.settings, key)
+            intake.ask_before_body(expected_bytes(request, here.settings))
+            return _accept_photos(intake)
         detail = (
             "Send photos or an archive as multipart/form-data, or a list of items as application/json or"
             f" application/x-ndjson, not {request.mimetype or 'a body without a content type'}."
@@ -68,39 +77,81 @@ def _said_if_away() -> Iterator[None]:
         raise unavailable(detail) from error
 
 
-def _accept_list(request: Request, batches: BatchLifecycle, settings: Settings, key: HeldKey) -> Response:
-    with read_list(request, settings) as wanted:
+@dataclass(frozen=True, slots=True)
+class _Intake:
+    """A request that is to become a batch, and whom it is to be asked of."""
+
+    request: Request
+    settings: Settings
+    batches: BatchLifecycle
+    key: HeldKey
+    admitted: Admission
+
+    def ask_before_body(self, size_bytes: int) -> None:
+        if not self.key.is_known:  # a replay costs nothing
+            with _said_if_away():
+                self.admitted.ask_before_body(self.request, Take(jobs=1, batches=1, size_bytes=size_bytes))
+
+    def ask(self, writer: BatchWriter, size_bytes: int, n_items: int = 0) -> None:
+        """Take what the batch has so far, or so many items if they are more."""
+        n_items = max(1, n_items, writer.record().total)
+        self.admitted.ask(Take(jobs=n_items, batches=1, size_bytes=size_bytes, batch_id=writer.batch_id))
+
+
+def _accept_list(intake: _Intake) -> Response:
+    batches = intake.batches
+    with read_list(intake.request, intake.settings) as wanted:
 
         @_said_if_away()
         def make(mark: KeyMark | None) -> _Made:
             options = wanted.options.options
             with ExitStack() as on_failure, batches.begin(tenant(), wanted.source, options) as writer:
-                wanted.write(writer)
+                size_bytes = wanted.write(writer)
+                intake.ask(writer, size_bytes)
                 items = None
                 if wanted.source is BatchSource.PRESIGNED:
                     # Written before the batch is accepted: whoever makes one gets its forms.
                     items = on_failure.enter_context(written_items(_new_items(batches, writer)))
                 record = writer.commit(mark)
+                intake.admitted.accepted(size_bytes)
                 on_failure.pop_all()
                 return record, items
 
-        return _answer(batches, *key.settle(wanted.fingerprint, find=_finder(batches), make=make))
+        return _answer(batches, *intake.key.settle(wanted.fingerprint, find=_finder(batches), make=make))
 
 
-def _accept_photos(request: Request, batches: BatchLifecycle, settings: Settings, key: HeldKey) -> Response:
+def _accept_photos(intake: _Intake) -> Response:
+    batches, key, admitted = intake.batches, intake.key, intake.admitted
+
+    def keep() -> None:
+        key.keep()
+        admitted.keep()
+
     def keep_if_possible() -> None:
-        with suppress(Transient):  # the key is held once more before anything is made
-            key.keep()
+        with suppress(Transient):  # both are asked for once more before anything is made
+            keep()
 
     with _said_if_away():
         batches.jobs.store.check()  # said before gigabytes are received
-    with upload_place(), read_photos(request, settings, keep_if_possible) as photos:
+    with upload_place(), read_photos(intake.request, intake.settings, keep_if_possible) as photos:
 
         @_said_if_away()
         def make(mark: KeyMark | None) -> _Made:
             with batches.begin(tenant(), BatchSource.UPLOAD, photos.options.options) as writer:
-                photos.write(writer, key.keep)
-                return writer.commit(mark), None
+                size_bytes = n_stored = 0
+
+                def before_each(photo_bytes: int) -> None:
+                    nonlocal size_bytes, n_stored
+                    keep()
+                    if n_stored % _ASKED_AT_ONCE == 0:  # of an archive it shows only now how much it holds
+                        intake.ask(writer, size_bytes, photos.n_photos)
+                    size_bytes, n_stored = size_bytes + photo_bytes, n_stored + 1
+
+                photos.write(writer, before_each)
+                intake.ask(writer, size_bytes)
+                record = writer.commit(mark)
+                admitted.accepted(size_bytes)
+                return record, None
 
         return _answer(batches, *key.settle(photos.fingerprint, find=_finder(batches), make=make))
 

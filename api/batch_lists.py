@@ -56,8 +56,9 @@ class ItemList:
         """Return what tells this list from another; how it was written as JSON does not."""
         return Fingerprint(ROUTE).add(self.options.as_bytes()).add_file(cast("BinaryIO", self._lines)).text()
 
-    def write(self, writer: BatchWriter) -> None:
-        """Note every item in a batch in the making."""
+    def write(self, writer: BatchWriter) -> int:
+        """Note every item in a batch in the making; return the bytes that their photos will have by its words."""
+        size_bytes = 0
         for item in _planned(self._lines, self.options, self._settings):
             if not isinstance(item, PlannedItem):
                 raise item
@@ -67,6 +68,8 @@ class ItemList:
                 writer.add_awaited(
                     item.options, size_bytes=item.size_bytes, content_type=item.content_type, url=item.url
                 )
+                size_bytes += item.size_bytes or 0
+        return size_bytes
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import Any, Final, cast
 
 from pydantic import ConfigDict
 
-from api import idempotency
+from api import idempotency, rate_limit_fields
 from api.batch_items import FetchedItem, UploadedItem
 from api.options import FORM_ENCODING, OPTION_SCHEMAS, QUERY_PARAMETERS
 from shared.batch_schemas import NewBatch
@@ -74,7 +74,10 @@ SUBMIT_EXTENSIONS: Final = {
 
 _CREATED: Final[Any] = {
     "title": NewBatch.__name__,
-    "openapi_extra": {"description": "Created; its photos are awaited", "headers": idempotency.REPLAYED_HEADERS},
+    "openapi_extra": {
+        "description": "Created; its photos are awaited",
+        "headers": {**idempotency.REPLAYED_HEADERS, **rate_limit_fields.HEADERS},
+    },
 }
 """`openapi_extra` is read by the OpenAPI library, not by pydantic."""
 

@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, Final, Self, TypeVar
 
 from flask import Request
 
+from api import rate_limit_fields
 from api.context import Services
 from api.problems import IDEMPOTENCY_IN_FLIGHT, IDEMPOTENCY_KEY_REUSED, ProblemError, invalid
 from shared.clock import Clock, system_clock, to_ms
@@ -84,7 +85,7 @@ def replayable(description: str, model: str) -> dict[str, Any]:
     return {
         "description": description,
         "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{model}"}}},
-        "headers": REPLAYED_HEADERS,
+        "headers": {**REPLAYED_HEADERS, **rate_limit_fields.HEADERS},
     }
 
 
@@ -172,6 +173,11 @@ class HeldKey:
     def is_given(self) -> bool:
         """Whether the request has a key; if not, no fingerprint is needed."""
         return self._slot is not None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether something was made under the key before, so that this may be a replay."""
+        return self._known is not None
 
     def reserve(self) -> None:
         """Hold the key, also anew.

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from werkzeug.exceptions import HTTPException
 
+from api import rate_limit_fields
 from shared.errors import (
     AlreadyFinished,
     ArchiveInvalid,
@@ -100,6 +101,9 @@ UNSUPPORTED_FORMAT: Final = ProblemKind(
     "unsupported_format", HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The photo's format is not supported"
 )
 PHOTO_REJECTED: Final = "The photo cannot be measured"
+RATE_LIMITED: Final = ProblemKind(
+    "rate_limited", HTTPStatus.TOO_MANY_REQUESTS, "This is more than your tenant may have now"
+)
 INTERNAL_ERROR: Final = ProblemKind("internal_error", HTTPStatus.INTERNAL_SERVER_ERROR, "The service has a fault")
 PROCESSING_FAILED: Final = ProblemKind(
     "processing_failed", HTTPStatus.INTERNAL_SERVER_ERROR, "The photo could not be processed"
@@ -119,6 +123,9 @@ UNAVAILABLE: Final = ProblemKind("unavailable", HTTPStatus.SERVICE_UNAVAILABLE, 
 KINDS: Final = tuple(kind for kind in globals().values() if isinstance(kind, ProblemKind))
 """Every kind of problem, for documents and tests."""
 
+_RETRY_AFTER: Final = {
+    "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds until the same may be sent again."}
+}
 _BY_STATUS: Final = {
     HTTPStatus.BAD_REQUEST: INVALID_REQUEST,
     HTTPStatus.NOT_FOUND: NOT_FOUND,
@@ -198,13 +205,16 @@ def problem_responses(*kinds: ProblemKind) -> Responses:
     by_status: dict[str, list[str]] = {}
     for kind in (INVALID_REQUEST, INTERNAL_ERROR, *kinds):
         by_status.setdefault(str(int(kind.status)), []).append(kind.code)
-    return {
+    answers: Responses = {
         status: {
             "description": "One of: " + ", ".join(f"`{code}`" for code in dict.fromkeys(codes)),
             "content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }
         for status, codes in by_status.items()
     }
+    if isinstance(limited := answers.get(str(int(RATE_LIMITED.status))), dict):
+        limited["headers"] = {**_RETRY_AFTER, **rate_limit_fields.HEADERS}
+    return answers
 
 
 def on_validation_error(error: ValidationError) -> Response:

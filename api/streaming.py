@@ -11,11 +11,11 @@ import socket
 import struct
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, suppress
-from threading import BoundedSemaphore
 from typing import Final
 
 from flask import Response
 
+from api.places import Places
 from api.problems import unavailable
 
 _PIECE_BYTES: Final = 65_536
@@ -31,33 +31,33 @@ class Streams:
     Parameters
     ----------
     places : int
-        How many there may be at once.
+        How many there may be at once; of one tenant, one fewer.
     pause_s : float
         The longest that a client may take for one piece [s].
     """
 
     def __init__(self, places: int, pause_s: float) -> None:
-        self._free = BoundedSemaphore(places)
+        self._places = Places(places)
         self._pause_s = pause_s
 
     @contextmanager
-    def place(self) -> Iterator[None]:
+    def place(self, tenant: str) -> Iterator[None]:
         """Take a place for as long as the block lasts.
 
         Raises
         ------
         ProblemError
-            503 when all are taken.
+            503 when there is none for this tenant.
         """
-        if not self._free.acquire(blocking=False):
-            raise unavailable("As many reports as this service sends at once are being read; ask again in a moment.")
-        try:
+        with self._places.place(tenant) as is_given:
+            if not is_given:
+                detail = "As many reports as this service sends at once are being read; ask again in a moment."
+                raise unavailable(detail)
             yield
-        finally:
-            self._free.release()
 
     def response(
         self,
+        tenant: str,
         head: bytes,
         lines: Generator[bytes, None, None],
         connection: socket.socket | None,
@@ -69,6 +69,8 @@ class Streams:
 
         Parameters
         ----------
+        tenant : str
+            Whose place it takes.
         head : bytes
             What comes before the first line.
         lines : generator of bytes
@@ -87,19 +89,20 @@ class Streams:
         Exception
             As the lines of the first piece do: then it can still be told by a status.
         """
-        pieces = self._pieces(head, lines, connection, sent)
+        pieces = self._pieces(tenant, head, lines, connection, sent)
         next(pieces)
         return Response(pieces, headers=headers)
 
     def _pieces(
         self,
+        tenant: str,
         head: bytes,
         lines: Generator[bytes, None, None],
         connection: socket.socket | None,
         sent: Callable[[], None],
     ) -> Generator[bytes, None, None]:
         """Yield nothing once the first piece is made, then the whole."""
-        with closing(lines), self.place():
+        with closing(lines), self.place(tenant):
             pieces = _gathered(head, lines)
             first = next(pieces)
             yield b""

@@ -2,40 +2,31 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Final, cast
 
 from flask import Flask, current_app, request
 
-from api.deadline import upload_deadline
-from api.draining import drain
-from api.problems import ProblemError, unavailable
-from shared.config import MEGABYTE
+from api.context import tenant
+from api.draining import drain_briefly
+from api.places import Places
+from api.problems import unavailable
 
 _EXTENSION: Final = "facefit_upload_places"
-_DRAINED_BYTES: Final = 20 * MEGABYTE
-"""What is read of a request that finds no place, so that small ones hear why."""
-_DRAINED_S: Final = 5.0
-"""And for how long: whoever sends nothing must not keep a thread that found no place either."""
 
 
 def register_upload_places(app: Flask, places: int) -> None:
     """Give an app as many places."""
-    app.extensions[_EXTENSION] = threading.BoundedSemaphore(places)
+    app.extensions[_EXTENSION] = Places(places)
 
 
 @contextmanager
 def upload_place() -> Iterator[None]:
-    """Keep a place while the block runs; raise `ProblemError`, 503, if none is free."""
-    places = cast("threading.BoundedSemaphore", current_app.extensions[_EXTENSION])
-    if not places.acquire(blocking=False):
-        with suppress(ProblemError), upload_deadline(request, pause_s=_DRAINED_S, total_s=_DRAINED_S):
-            drain(request, _DRAINED_BYTES)
-        detail = "As many batches as can be taken in at once are coming in. Nothing was accepted; send it again later."
-        raise unavailable(detail)
-    try:
+    """Keep a place while the block runs; raise `ProblemError`, 503, if none is free for its tenant."""
+    with cast("Places", current_app.extensions[_EXTENSION]).place(tenant()) as is_given:
+        if not is_given:
+            drain_briefly(request)
+            detail = "As many batches as can be taken in at once are coming in. Nothing was accepted; send it later."
+            raise unavailable(detail)
         yield
-    finally:
-        places.release()

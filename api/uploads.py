@@ -19,6 +19,7 @@ from api.form_reader import ReceivedForm, read_form
 from api.image_urls import MAX_JSON_BYTES, read_photo_at_url
 from api.options import parse_options
 from api.problems import PAYLOAD_TOO_LARGE, UNSUPPORTED_FORMAT, ProblemError, invalid
+from shared.admission.store import Take
 from shared.config import MEGABYTE, Settings
 from shared.fetches.tickets import PhotoUrl
 from shared.image_formats import SNIFF_BYTES, sniff_image_format
@@ -69,6 +70,20 @@ def read_submission(request: Request, settings: Settings, *, takes_options: bool
             body, fields = _read(request, settings, opened)
         options = parse_options(fields) if takes_options else JobOptions()
         yield Submission(_checked(body, settings), options)
+
+
+def expected_photo(request: Request, settings: Settings) -> Take:
+    """Return what a request with one photo will take of its tenant's limits, as far as its head tells."""
+    limit_bytes = settings.max_upload_bytes + FORM_OVERHEAD_BYTES
+    is_url = request.mimetype == JSON_TYPE
+    return Take(photos=1, jobs=1, size_bytes=0 if is_url else min(request.content_length or 0, limit_bytes))
+
+
+def size_of(body: BinaryIO) -> int:
+    """Return how many bytes a file has; it stands at its start afterwards."""
+    size_bytes = body.seek(0, 2)
+    body.seek(0)
+    return size_bytes
 
 
 def _read(request: Request, settings: Settings, opened: ExitStack) -> tuple[BinaryIO, list[tuple[str, str]]]:
@@ -139,12 +154,11 @@ def _check_complete(request: Request, size_bytes: int) -> None:
 
 
 def _checked(body: BinaryIO, settings: Settings) -> Upload:
-    size = body.seek(0, 2)
+    size = size_of(body)
     if size == 0:
         raise invalid(FILE_FIELD, "the file is empty")
     if size > settings.max_upload_bytes:
         raise _too_large(settings)
-    body.seek(0)
     image_format = sniff_image_format(body.read(SNIFF_BYTES))
     body.seek(0)
     if image_format is None:

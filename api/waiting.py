@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import Final, Protocol, TypeVar
 
+from api.places import Places
 from shared.errors import RecordsUnavailable
 from shared.jobs.store import FinishedFeed, JobStore
 
@@ -36,6 +37,11 @@ class Awaitable(Protocol):
         ...
 
     @property
+    def tenant(self) -> str:
+        """Whose it is."""
+        ...
+
+    @property
     def status(self) -> _Status:
         """Whether it has ended."""
         ...
@@ -52,12 +58,12 @@ class Waiters:
     store : JobStore
         Whose finished jobs are listened for.
     places : int
-        How many may wait at once in this process.
+        How many may wait at once in this process; one tenant, one fewer.
     """
 
     def __init__(self, store: JobStore, *, places: int) -> None:
         self._store = store
-        self._places = threading.BoundedSemaphore(places)
+        self._places = Places(places)
         self._events: defaultdict[str, set[threading.Event]] = defaultdict(set)
         self._lock = threading.Lock()
         self._listening = threading.Event()
@@ -85,12 +91,8 @@ class Waiters:
         """
         if record.status.is_terminal or timeout_s <= 0 or self._closing.is_set():
             return record
-        if not self._places.acquire(blocking=False):
-            return record
-        try:
-            return self._wait(record.id, time.monotonic() + timeout_s, read)
-        finally:
-            self._places.release()
+        with self._places.place(record.tenant) as is_given:
+            return self._wait(record.id, time.monotonic() + timeout_s, read) if is_given else record
 
     def close(self) -> None:
         """Let everyone who waits have an answer now, since the process is about to stop."""

@@ -218,6 +218,24 @@ class Settings(BaseSettings):
         description="How long the photos of a batch may take to come by the upload forms it was given, or from URLs.",
     )
 
+    # What a tenant may ask for. A tenant's own limits are set with `python -m api.tenants`
+    limit_photos_per_minute: NonNegativeInt = Field(
+        600,
+        description="Photos of their own that a tenant may send in a minute; those of batches do not count. 0: no"
+        " limit. This and the three below hold for the tenants of API keys; without keys, only those that are set.",
+    )
+    limit_open_jobs: NonNegativeInt = Field(
+        25_000, description="Jobs of a tenant that have not ended, those of batches included. 0: no limit."
+    )
+    limit_bytes_per_day: NonNegativeInt = Field(
+        100_000 * MEGABYTE,
+        description="Bytes of photos that are accepted of a tenant in 24 hours; photos at URLs do not count. 0: no"
+        " limit.",
+    )
+    limit_open_batches: NonNegativeInt = Field(
+        100, description="Batches of a tenant that are not complete. 0: no limit."
+    )
+
     # The way out: webhooks, and photos at URLs
     public_url: str = Field(
         "http://127.0.0.1:8000",
@@ -246,6 +264,12 @@ class Settings(BaseSettings):
     delivery_per_tenant: int = Field(
         8, ge=1, description="Attempts of one tenant at once, over all senders; keep it below their threads together."
     )
+    delivery_per_receiver_all: int = Field(
+        6,
+        ge=1,
+        description="Attempts of all tenants at once to one `host:port`, over all senders: one that is dead, or slow,"
+        " keeps no more of their threads.",
+    )
     delivery_poll_s: float = Field(
         0.25, gt=0, description="Pause of an idle sender before it looks again whether a delivery or a fetch is due."
     )
@@ -261,6 +285,10 @@ class Settings(BaseSettings):
     )
     fetch_per_tenant: int = Field(
         8, ge=1, description="Photos fetched at once for one tenant, over all senders; keep it below their threads."
+    )
+
+    fetch_per_receiver_all: int = Field(
+        8, ge=1, description="Photos fetched at once for all tenants from one `host:port`, over all senders."
     )
 
     # The worker

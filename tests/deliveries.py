@@ -24,7 +24,7 @@ from worker.delivery import Sender
 
 URL = "https://receiver.example/hook?token=secret"
 BODY = b'{"type":"job.succeeded","timestamp":"2026-11-18T12:26:40Z","data":{}}'
-LIMITS = Limits(per_receiver=2, per_tenant=8)
+LIMITS = Limits(per_receiver=2, per_tenant=8, per_receiver_all=100)
 LEASE_S = 60.0
 KEPT_S = 7 * 86_400
 BATCH_ID = "bat_01k00000000000000000000000"

@@ -196,7 +196,8 @@ def read_summary(path: ReportPath) -> Response:
 
 def _summary(batches: BatchLifecycle, batch: BatchRecord, etag: str | None) -> bytes:
     builder = SummaryBuilder()
-    with _reports().streams.place(), closing(BatchReader(batches).results(batch.tenant, batch.id)) as items:
+    results = BatchReader(batches).results(batch.tenant, batch.id)
+    with _reports().streams.place(batch.tenant), closing(results) as items:
         for record, result_json in items:
             builder.add(record, result_json)
     body = builder.summary(batch).model_dump_json().encode()
@@ -225,7 +226,8 @@ def _report(
         return answer
     head = (BYTE_ORDER_MARK if query.bom else "") + (header if query.format == "csv" else "")
     connection = request.environ.get("gunicorn.socket")
-    return _reports().streams.response(head.encode(), lines(BatchReader(batches)), connection, headers, sent=sent)
+    found = lines(BatchReader(batches))
+    return _reports().streams.response(tenant(), head.encode(), found, connection, headers, sent=sent)
 
 
 def _etag(batch: BatchRecord, what: str) -> str | None:

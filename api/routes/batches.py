@@ -73,6 +73,7 @@ class ItemListQuery(Schema):
             problems.UPLOAD_TIMEOUT,
             problems.PAYLOAD_TOO_LARGE,
             problems.UNSUPPORTED_FORMAT,
+            problems.RATE_LIMITED,
             problems.IDEMPOTENCY_IN_FLIGHT,
             problems.IDEMPOTENCY_KEY_REUSED,
             problems.UNAVAILABLE,

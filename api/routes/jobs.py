@@ -12,6 +12,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from pydantic import Field
 
 from api import idempotency, problems
+from api.admission import OF_PHOTOS, Admission, admission
 from api.context import services, tenant
 from api.idempotency import Fingerprint, HeldKey, once, replayable
 from api.image_urls import SCHEMA as IMAGE_URL_SCHEMA
@@ -20,12 +21,14 @@ from api.options import FORM_ENCODING, OPTION_SCHEMAS, QUERY_PARAMETERS
 from api.preferences import preferred_wait_s
 from api.presenters import conditional_job_response, deleted_response, job_model, job_response, job_url, model_json
 from api.problems import DELETED, problem_responses, unavailable
-from api.uploads import Submission, read_submission
+from api.uploads import Submission, expected_photo, read_submission, size_of
 from api.webhook_targets import check_webhook_of
+from shared.admission.store import Take
 from shared.errors import Transient
 from shared.fetches.tickets import PhotoUrl
 from shared.image_formats import ImageFormat
 from shared.jobs.idempotency import KeyMark
+from shared.jobs.lifecycle import Upload
 from shared.jobs.record import JobRecord
 from shared.jobs.replays import accepted_job
 from shared.jobs.store import JobQuery
@@ -111,6 +114,7 @@ class ListQuery(Schema):
             problems.UPLOAD_TIMEOUT,
             problems.PAYLOAD_TOO_LARGE,
             problems.UNSUPPORTED_FORMAT,
+            problems.RATE_LIMITED,
             problems.IDEMPOTENCY_IN_FLIGHT,
             problems.IDEMPOTENCY_KEY_REUSED,
             problems.UNAVAILABLE,
@@ -123,8 +127,10 @@ def submit_job() -> Response:
     With `Prefer: wait=N`, 200 and the result if it is there.
     """
     here = services()
-    with once(request, here, tenant()) as key:
-        record, is_replay = _accept_once(key)
+    with once(request, here, tenant()) as key, admission(here, OF_PHOTOS) as admitted:
+        if not key.is_known:  # a replay costs nothing
+            admitted.ask_before_body(request, expected_photo(request, here.settings))
+        record, is_replay = _accept_once(key, admitted)
     replayed = idempotency.REPLAYED if is_replay else {}
     headers = {"Location": job_url(record), **replayed}
     accepted = job_response(here.jobs, record, status=HTTPStatus.ACCEPTED, headers=headers)
@@ -139,14 +145,14 @@ def submit_job() -> Response:
     return accepted
 
 
-def _accept_once(key: HeldKey) -> tuple[JobRecord, bool]:
+def _accept_once(key: HeldKey, admitted: Admission) -> tuple[JobRecord, bool]:
     """Make a job of this request, or find the one that the same request made before; tell whether it was found."""
     here = services()
     with read_submission(request, here.settings) as submission:
         return key.settle(
             lambda: fingerprint_of(submission),
             find=lambda job_id: accepted_job(here.jobs, tenant(), job_id),
-            make=lambda mark: accept(submission, mark),
+            make=lambda mark: accept(submission, admitted, mark),
         )
 
 
@@ -159,25 +165,30 @@ def fingerprint_of(submission: Submission) -> str:
     return fingerprint.add_file(photo.body).text()
 
 
-def accept(submission: Submission, mark: KeyMark | None = None) -> JobRecord:
-    """Make a job of a photo.
+def accept(submission: Submission, admitted: Admission, mark: KeyMark | None = None) -> JobRecord:
+    """Make a job of a photo, if its tenant may have one more.
 
     Raises
     ------
     TargetForbidden
         If its options name a target that may not be called.
     ProblemError
-        503 if it was not accepted.
+        429 or 503 if it was not accepted.
     KeyTaken
         If the request lost its idempotency key meanwhile.
     """
     options = check_webhook_of(submission.options)
+    photo = submission.photo
+    size_bytes = size_of(photo.body) if isinstance(photo, Upload) else 0
     try:
-        return services().jobs.accept(tenant(), submission.photo, options, QueueName.INTERACTIVE, mark)
+        admitted.ask(Take(photos=1, jobs=1, size_bytes=size_bytes))
+        record = services().jobs.accept(tenant(), photo, options, QueueName.INTERACTIVE, mark)
     except Transient as error:
         logger.warning("request %s: no photo is accepted: %s", g.get("request_id"), error)
         detail = "A part of the service does not answer now. Nothing was accepted; send the same again in a moment."
         raise unavailable(detail) from error
+    admitted.accepted(size_bytes)
+    return record
 
 
 def wait_for(record: JobRecord, timeout_s: float) -> JobRecord:

@@ -11,11 +11,12 @@ from flask import Response, request
 from flask_openapi3 import APIBlueprint, Tag
 
 from api import problems
+from api.admission import OF_PHOTOS, admission
 from api.context import services
 from api.presenters import face_coordinates, job_response, job_url, model_json
 from api.problems import PHOTO_REJECTED, ProblemError, ProblemKind, problem_responses
 from api.routes.jobs import accept, wait_for
-from api.uploads import read_submission
+from api.uploads import expected_photo, read_submission
 from shared.errors import REJECTIONS, Transient
 from shared.jobs.record import JobRecord
 from shared.schemas import FaceCoordinates, Job, JobStatus
@@ -51,6 +52,7 @@ _REJECTIONS: Final = tuple(
             problems.UPLOAD_TIMEOUT,
             problems.PAYLOAD_TOO_LARGE,
             problems.UNSUPPORTED_FORMAT,
+            problems.RATE_LIMITED,
             problems.PROCESSING_FAILED,
             problems.UNAVAILABLE,
             problems.ALREADY_FINISHED,
@@ -61,8 +63,10 @@ _REJECTIONS: Final = tuple(
 def measure_at_once() -> Response:
     """Queue the photo like any other and wait; 202 and where to look if that takes longer than 30 s."""
     here = services()
-    with read_submission(request, here.settings, takes_options=False) as submission:
-        record = accept(submission)
+    with admission(here, OF_PHOTOS) as admitted:
+        admitted.ask_before_body(request, expected_photo(request, here.settings))
+        with read_submission(request, here.settings, takes_options=False) as submission:
+            record = accept(submission, admitted)
     accepted = job_response(here.jobs, record, status=HTTPStatus.ACCEPTED, headers={"Location": job_url(record)})
     with suppress(Transient):  # accepted it is, whatever is away by now
         record = wait_for(record, here.settings.max_wait_s)

@@ -61,7 +61,9 @@ class DeliveryDesk:
         self.settings = settings
         self.clock = clock
         self._jitter = jitter
-        self._limits = Limits(settings.delivery_per_receiver, settings.delivery_per_tenant)
+        self._limits = Limits(
+            settings.delivery_per_receiver, settings.delivery_per_tenant, settings.delivery_per_receiver_all
+        )
 
     # Owing
 

@@ -107,6 +107,7 @@ class MemoryDeliveryStore:
             for entry in due
             if sum(other.lane == entry.lane for other in flying) < limits.per_receiver
             and sum(other.record.tenant == entry.record.tenant for other in flying) < limits.per_tenant
+            and sum(other.record.receiver == entry.record.receiver for other in flying) < limits.per_receiver_all
         ]
         if not free:
             return None

@@ -154,7 +154,8 @@ class RedisDeliveryStore:
     def claim(self, limits: Limits, *, lease_s: float) -> DeliveryClaim | None:
         """Give a delivery that is due to the caller, or None."""
         now, token = self._clock(), secrets.token_hex(16)
-        answer = self._run("claim", now, self._in(lease_s), token, limits.per_receiver, limits.per_tenant)
+        at_once = (limits.per_receiver, limits.per_tenant, limits.per_receiver_all)
+        answer = self._run("claim", now, self._in(lease_s), token, *at_once)
         version, delivery_id, *flat = answer or (b"", b"")
         if not flat:  # nothing is due, or what was is dropped, should this be the second try at one claim
             return None

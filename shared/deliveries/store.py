@@ -83,10 +83,13 @@ class Limits:
         By one tenant to one `host:port`.
     per_tenant : int
         By one tenant.
+    per_receiver_all : int
+        By all tenants together to one `host:port`.
     """
 
     per_receiver: int
     per_tenant: int
+    per_receiver_all: int
 
 
 class DeliveryStore(Protocol):

@@ -43,7 +43,9 @@ class FetchDesk:
         self._jitter = jitter
         self.settings = jobs.settings
         self.clock = jobs.clock
-        self._limits = FetchLimits(self.settings.fetch_per_receiver, self.settings.fetch_per_tenant)
+        self._limits = FetchLimits(
+            self.settings.fetch_per_receiver, self.settings.fetch_per_tenant, self.settings.fetch_per_receiver_all
+        )
 
     def claim(self) -> FetchClaim | None:
         """Take a photo that is due; None when there is nothing to fetch now."""

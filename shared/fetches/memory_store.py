@@ -33,6 +33,7 @@ class MemoryFetchStore:
             and not self._is_cancelled(entry)
             and sum(_source(other) == _source(entry.record) for other in flying) < limits.per_receiver
             and sum(other.tenant == entry.record.tenant for other in flying) < limits.per_tenant
+            and sum(_receiver(other) == _receiver(entry.record) for other in flying) < limits.per_receiver_all
         ]
         if not free:
             return None
@@ -81,8 +82,12 @@ class MemoryFetchStore:
         return pending is not None
 
 
+def _receiver(record: JobRecord) -> str:
+    return record.fetch.receiver if record.fetch else ""
+
+
 def _source(record: JobRecord) -> tuple[str, str]:
-    return record.tenant, record.fetch.receiver if record.fetch else ""
+    return record.tenant, _receiver(record)
 
 
 def _lane(record: JobRecord) -> tuple[str, str]:

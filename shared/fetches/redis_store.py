@@ -23,9 +23,8 @@ class RedisFetchStore:
     def claim(self, limits: FetchLimits, *, lease_s: float) -> FetchClaim | None:
         """Give a photo that is due to the caller, or None."""
         token = secrets.token_hex(16)
-        answer = self._link.run(
-            "fetch_claim", self._clock(), self._in(lease_s), token, limits.per_receiver, limits.per_tenant
-        )
+        at_once = (limits.per_receiver, limits.per_tenant, limits.per_receiver_all)
+        answer = self._link.run("fetch_claim", self._clock(), self._in(lease_s), token, *at_once)
         job_id, *flat = answer or (b"",)
         if not flat:  # nothing is due, or what was is dropped, should this be the second try at one claim
             return None

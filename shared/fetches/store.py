@@ -22,10 +22,13 @@ class FetchLimits:
         For one tenant from one `host:port`.
     per_tenant : int
         For one tenant.
+    per_receiver_all : int
+        For all tenants together from one `host:port`.
     """
 
     per_receiver: int
     per_tenant: int
+    per_receiver_all: int
 
 
 @dataclass(frozen=True, slots=True)

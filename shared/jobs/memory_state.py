@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
+from shared.admission.limits import LimitKind
+from shared.admission.store import Take
 from shared.clock import Clock, to_ms
 from shared.errors import RecordsUnavailable
 from shared.jobs.announcements import Announcement
@@ -60,6 +62,15 @@ class KeyEntry:
 
 
 @dataclass(slots=True)
+class Held:
+    """What a request in hand took of its tenant's limits, and has no records of yet."""
+
+    take: Take
+    at_ms: int
+    until_ms: int
+
+
+@dataclass(slots=True)
 class Records:
     """All that is lost when records are lost."""
 
@@ -76,6 +87,8 @@ class Records:
     fetch_turn: int = 0
     fetch_turns: defaultdict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
     keys: dict[KeySlot, KeyEntry] = field(default_factory=dict)
+    held: defaultdict[str, dict[str, Held]] = field(default_factory=lambda: defaultdict(dict))
+    accepted: defaultdict[tuple[str, LimitKind], dict[int, int]] = field(default_factory=lambda: defaultdict(dict))
     rebuilding: set[str] = field(default_factory=set)
     rebuilt: bool = False
 

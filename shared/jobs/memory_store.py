@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 
+from shared.admission.memory_store import MemoryAdmissionStore
 from shared.clock import Clock, system_clock
 from shared.fetches.memory_store import MemoryFetchStore
 from shared.jobs.announcements import Announcement
@@ -54,6 +55,7 @@ class MemoryJobStore:
         self._batches = MemoryBatchStore(self._state)
         self._fetches = MemoryFetchStore(self._state)
         self._idempotency = MemoryIdempotencyIndex(self._state)
+        self._admissions = MemoryAdmissionStore(self._state)
 
     @property
     def batches(self) -> MemoryBatchStore:
@@ -69,6 +71,11 @@ class MemoryJobStore:
     def idempotency(self) -> MemoryIdempotencyIndex:
         """The index of idempotency keys."""
         return self._idempotency
+
+    @property
+    def admissions(self) -> MemoryAdmissionStore:
+        """What tenants have taken of their limits."""
+        return self._admissions
 
     @property
     def away(self) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from shared.admission.redis_store import RedisAdmissionStore
 from shared.clock import Clock, system_clock, to_ms
 from shared.fetches.redis_store import RedisFetchStore
 from shared.jobs.announcements import Announcement
@@ -64,6 +65,7 @@ class RedisJobStore:
         self._fetches = RedisFetchStore(self._link, self._now)
         self._batches = RedisBatchStore(self._link, self._now, grace_s=settings.doorbell_grace_s)
         self._idempotency = RedisIdempotencyIndex(self._link, self._now)
+        self._admissions = RedisAdmissionStore(self._link, self._now)
 
     @property
     def batches(self) -> RedisBatchStore:
@@ -79,6 +81,11 @@ class RedisJobStore:
     def idempotency(self) -> RedisIdempotencyIndex:
         """The index of idempotency keys."""
         return self._idempotency
+
+    @property
+    def admissions(self) -> RedisAdmissionStore:
+        """What tenants have taken of their limits."""
+        return self._admissions
 
     def _now(self) -> int:
         return self._clock()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from shared.admission.store import AdmissionStore
 from shared.clock import to_ms
 from shared.fetches.store import FetchStore
 from shared.jobs.announcements import Announcement
@@ -131,6 +132,11 @@ class JobStore(Protocol):
     @property
     def idempotency(self) -> IdempotencyIndex:
         """The index of idempotency keys; lost with the records, and complete when they are."""
+        ...
+
+    @property
+    def admissions(self) -> AdmissionStore:
+        """What tenants have taken of their limits; what is open is counted from the records."""
         ...
 
     # The life of one job

@@ -12,6 +12,7 @@
 | `outcomes/{tenant}/{job}/{run}` | once | how the run ended, with the result |
 | `reruns/{tenant}/{job}/{run}` | before a retry is answered | another run was asked for |
 | `previews/{tenant}/{job}` | before the outcome, if the photo is kept | a small copy without metadata |
+| `tenants/{tenant}` | by an operator | the limits that were set for it alone |
 | `deleted/{tenant}/{job or batch}` | first thing of a DELETE | it must stay forgotten; the body is when [ms] |
 | `purges/wanted` | when deletions are complete | up to when they are to leave the files of both stores [ms] |
 | `purges/{kind}/{covers}-{ended}` | after a purge | up to when it covers deletions, and when it ended [ms] |
@@ -35,6 +36,7 @@ OPTIONS: Final = "options/"
 PREVIEWS: Final = "previews/"
 DELETED: Final = "deleted/"
 PURGES: Final = "purges/"
+TENANTS: Final = "tenants/"
 OF_ITEMS: Final = (UPLOADS, OPTIONS, TICKETS, PREVIEWS, OUTCOMES, RERUNS)
 """Where an item of a batch may have objects: everywhere but its tombstone."""
 
@@ -62,6 +64,11 @@ def preview_key(tenant: str, job_id: str) -> str:
 def tombstone_key(tenant: str, deleted_id: str) -> str:
     """Return the key that says the job or batch was deleted."""
     return f"{DELETED}{tenant}/{deleted_id}"
+
+
+def tenant_key(tenant: str) -> str:
+    """Return the key of the limits that were set for a tenant."""
+    return f"{TENANTS}{tenant}"
 
 
 def outcomes_prefix(tenant: str, job_id: str) -> str:

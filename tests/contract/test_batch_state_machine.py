@@ -25,6 +25,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from shared.admission.limits import TenantLimits
+from shared.admission.store import NOTHING
 from shared.clock import system_clock
 from shared.deliveries.archive import DELIVERIES
 from shared.deliveries.store import DeliveryQuery
@@ -219,6 +221,15 @@ class LifeOfBatches(RuleBasedStateMachine):
         getattr(self.core.reconciler, what)()
 
     # What must hold
+
+    @invariant()
+    def what_is_open_is_what_the_records_say(self) -> None:
+        store = self.core.store
+        usage = store.admissions.admit(LOCAL_TENANT, "nobody", NOTHING, TenantLimits(), lease_s=1).usage
+        items = filter(None, (store.get(job_id) for job_ids in self.items.values() for job_id in job_ids))
+        assert usage.jobs == sum(not item.status.is_terminal for item in items)
+        batches = filter(None, map(store.batches.get, self.items))
+        assert usage.batches == sum(batch.completed_ms is None for batch in batches)
 
     @invariant()
     def counts_are_those_of_the_records(self) -> None:

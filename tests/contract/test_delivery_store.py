@@ -188,6 +188,41 @@ def test_a_receiver_is_asked_by_two_at_once_and_a_tenant_served_by_eight(
     assert sum(store.claim(LIMITS, lease_s=LEASE_S) is not None for _ in range(20)) == 4
 
 
+def test_a_receiver_is_not_kept_busy_by_many_tenants(store: DeliveryStore, clock: FakeClock) -> None:
+    limits = Limits(per_receiver=2, per_tenant=8, per_receiver_all=3)
+    dead = [a_delivery(clock, tenant=f"tenant-{n}") for n in range(8) for _ in range(2)]
+    for record in dead:
+        store.create(record)
+    given = [claim(store, limits) for _ in range(3)]
+    assert store.claim(limits, lease_s=LEASE_S) is None
+    # What goes elsewhere passes all that wait, and has the turn that it has.
+    elsewhere = a_delivery(clock, "https://other.example/", tenant="tenant-7")
+    store.create(elsewhere)
+    assert claim(store, limits).record == elsewhere
+    assert store.claim(limits, lease_s=LEASE_S) is None
+    # A place is free when an attempt has ended, was given back, or its sender is gone.
+    store.settle(given[0], [BROKE], later(clock, 3600))
+    assert claim(store, limits).record.receiver == given[0].record.receiver
+    store.give_back(given[1], retry_after_s=3600)
+    assert claim(store, limits).record.receiver == given[0].record.receiver
+    assert store.claim(limits, lease_s=LEASE_S) is None
+    clock.advance(LEASE_S + 0.001)
+    assert [claim(store, limits).record.receiver for _ in range(3)] == [given[0].record.receiver] * 3
+    assert store.claim(limits, lease_s=LEASE_S) is None
+
+
+def test_more_tenants_than_anybody_looks_at_wait_for_one_receiver(store: DeliveryStore, clock: FakeClock) -> None:
+    limits = Limits(per_receiver=2, per_tenant=8, per_receiver_all=1)
+    for n in range(300):
+        store.create(a_delivery(clock, tenant=f"tenant-{n:03d}"))
+    claim(store, limits)
+    # Lanes become ready a hundred at a time: until then some are not looked at.
+    assert [store.claim(limits, lease_s=LEASE_S) for _ in range(3)] == [None] * 3
+    elsewhere = a_delivery(clock, "https://other.example/", tenant="zz-last")
+    store.create(elsewhere)
+    assert claim(store, limits).record == elsewhere
+
+
 def test_tenants_and_receivers_are_served_in_turn(store: DeliveryStore, clock: FakeClock) -> None:
     for _ in range(20):
         store.create(a_delivery(clock, "https://slow.example/"))
@@ -269,7 +304,7 @@ def test_lists(store: DeliveryStore, clock: FakeClock) -> None:
     foreign = a_delivery(clock, tenant="other")
     for record in (*of_job, of_batch, foreign):
         store.create(record)
-    given = claim(store, Limits(9, 9))
+    given = claim(store, Limits(9, 9, 9))
     store.settle(given, [BROKE], FAILED)
     everything = sorted((record.id for record in (*of_job, of_batch)), reverse=True)
 
@@ -371,6 +406,6 @@ def test_a_claim_whose_answer_was_lost_is_given_again(request: pytest.FixtureReq
     real._redis.flushdb()
     for _ in range(2):
         real.create(a_delivery(clock))
-    first = real._run("claim", clock(), clock() + 1000, "token", 2, 8)
-    assert real._run("claim", clock(), clock() + 1000, "token", 2, 8) == first
-    assert real._run("claim", clock(), clock() + 1000, "another", 2, 8)[1] != first[1]
+    first = real._run("claim", clock(), clock() + 1000, "token", 2, 8, 9)
+    assert real._run("claim", clock(), clock() + 1000, "token", 2, 8, 9) == first
+    assert real._run("claim", clock(), clock() + 1000, "another", 2, 8, 9)[1] != first[1]

@@ -18,8 +18,8 @@ from tests.clock import FakeClock
 from tests.contract.records import LEASE_S, counted, end, make_batch, make_items, make_record
 
 RECEIVER = "photos.example:443"
-LIMITS = FetchLimits(per_receiver=2, per_tenant=5)
-PLENTY = FetchLimits(per_receiver=1000, per_tenant=1000)
+LIMITS = FetchLimits(per_receiver=2, per_tenant=5, per_receiver_all=100)
+PLENTY = FetchLimits(per_receiver=1000, per_tenant=1000, per_receiver_all=1000)
 END_OF_TIME_S = 4e9
 
 
@@ -79,7 +79,7 @@ def test_a_photo_of_its_own_does_not_wait_for_a_batch_from_the_same_receiver(sto
     batch = make_batch(9, source=BatchSource.URL)
     store.batches.create(batch)
     created(store, *(item.awaiting(FetchFrom(RECEIVER, (16_384, 220))) for item in make_items(batch)))
-    limits = FetchLimits(per_receiver=3, per_tenant=5)
+    limits = FetchLimits(per_receiver=3, per_tenant=5, per_receiver_all=100)
     given = [claim(store, limits)]
     clock.advance(1)
     single = awaiting()
@@ -91,6 +91,26 @@ def test_a_photo_of_its_own_does_not_wait_for_a_batch_from_the_same_receiver(sto
     for found in given:
         assert store.fetches.put_off(found, due_ms=clock() + 1000, step=1)
     assert {claim(store, limits).record.batch_id for _ in range(3)} == {batch.id}
+
+
+def test_a_receiver_is_not_kept_busy_by_many_tenants(store: JobStore, clock: FakeClock) -> None:
+    limits = FetchLimits(per_receiver=2, per_tenant=5, per_receiver_all=3)
+    created(store, *(awaiting(tenant=f"tenant-{n}") for n in range(8) for _ in range(2)))
+    given = [claim(store, limits) for _ in range(3)]
+    assert len({found.record.tenant for found in given}) == 3
+    assert store.fetches.claim(limits, lease_s=LEASE_S) is None
+    elsewhere = awaiting("other.example:443", tenant="tenant-7")
+    created(store, elsewhere)
+    assert claim(store, limits).record == elsewhere
+    assert store.fetches.claim(limits, lease_s=LEASE_S) is None
+    # A place is free when a photo is here, was put off, or its fetcher is gone.
+    store.batches.arrive([given[0].record.id])
+    claim(store, limits)
+    store.fetches.put_off(given[1], due_ms=clock() + 3_600_000, step=1)
+    claim(store, limits)
+    assert store.fetches.claim(limits, lease_s=LEASE_S) is None
+    clock.advance(LEASE_S + 0.001)
+    assert sum(store.fetches.claim(limits, lease_s=LEASE_S) is not None for _ in range(9)) == 4
 
 
 def test_a_photo_that_arrived_is_fetched_no_more(store: JobStore, clock: FakeClock) -> None:

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle as Jobs
 from hypothesis.stateful import RuleBasedStateMachine, consumes, initialize, invariant, rule, run_state_machine_as_test
 
+from shared.admission.limits import TenantLimits
+from shared.admission.store import NOTHING
 from shared.errors import AlreadyFinished, JobNotFound, NotFinished, ObjectMissing, UploadGone
 from shared.jobs.record import LEGAL_MOVES
 from shared.jobs.store import Claim
@@ -120,6 +122,13 @@ class LifeOfJobs(RuleBasedStateMachine):
         getattr(self.core.reconciler, what)()
 
     # What must hold
+
+    @invariant()
+    def what_is_open_is_what_the_records_say(self) -> None:
+        admissions = self.core.store.admissions
+        usage = admissions.admit(LOCAL_TENANT, "nobody", NOTHING, TenantLimits(), lease_s=1).usage
+        records = filter(None, map(self.core.store.get, self.seen))
+        assert usage.jobs == sum(not record.status.is_terminal for record in records)
 
     @invariant()
     def every_move_is_legal_and_nothing_deleted_returns(self) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import redis
 
+from shared.admission.limits import TenantLimits
+from shared.admission.store import NOTHING, Take
 from shared.errors import RecordsUnavailable
 from shared.fetches.store import FetchLimits
 from shared.fetches.tickets import FetchFrom
@@ -46,6 +48,23 @@ def test_a_claim_whose_answer_was_lost_is_given_again(request: pytest.FixtureReq
     assert real._link.run("claim", record.id, now, now + 1000, "another", 3) == b"busy"
 
 
+def test_what_was_admitted_leaves_nothing_behind_that_stays(stores: Stack, clock: FakeClock) -> None:
+    settings = settings_beside(stores)
+    store = RedisJobStore(settings, clock)
+    take, limits = Take(photos=1, jobs=1, size_bytes=9, batches=1), TenantLimits()
+    with redis.Redis.from_url(settings.redis_url.get_secret_value()) as client:
+        client.flushdb()
+        for token in "abc":
+            store.admissions.admit(LOCAL_TENANT, token, take, limits, lease_s=LEASE_S)
+        assert all(client.ttl(key) > 0 for key in client.keys("facefit:*"))
+        assert len(client.keys("facefit:*")) == 3
+        store.admissions.settle(LOCAL_TENANT, "a", size_bytes=9)
+        store.admissions.admit(LOCAL_TENANT, "b", NOTHING, limits, lease_s=LEASE_S)
+        clock.advance(90_000)
+        store.admissions.admit(LOCAL_TENANT, "d", NOTHING, limits, lease_s=LEASE_S)
+        assert client.keys("facefit:*") == []
+
+
 def test_what_was_fetched_leaves_no_keys_behind(stores: Stack, clock: FakeClock) -> None:
     settings = settings_beside(stores)
     store = RedisJobStore(settings, clock)
@@ -54,7 +73,7 @@ def test_what_was_fetched_leaves_no_keys_behind(stores: Stack, clock: FakeClock)
         records = [make_record().awaiting(FetchFrom(f"r{number}.example:443")) for number in range(20)]
         for record in records:
             store.create(record)
-        limits = FetchLimits(1000, 1000)
+        limits = FetchLimits(1000, 1000, 1000)
         for _ in records[:5]:
             given = store.fetches.claim(limits, lease_s=LEASE_S)
             assert given is not None
@@ -74,14 +93,14 @@ def test_what_was_fetched_leaves_no_keys_behind(stores: Stack, clock: FakeClock)
 
 def test_a_fetch_whose_answer_was_lost_is_given_again(stores: Stack, clock: FakeClock) -> None:
     real = RedisJobStore(settings_beside(stores), clock)
-    while real.fetches.claim(FetchLimits(1000, 1000), lease_s=LEASE_S):
+    while real.fetches.claim(FetchLimits(1000, 1000, 1000), lease_s=LEASE_S):
         pass
     for number in range(2):
         real.create(make_record().awaiting(FetchFrom(f"again{number}.example:443")))
     now = clock()
-    first = real._link.run("fetch_claim", now, now + 1000, "token", 3, 3)
+    first = real._link.run("fetch_claim", now, now + 1000, "token", 3, 3, 9)
     assert first
-    assert real._link.run("fetch_claim", now, now + 1000, "token", 3, 3) == first
-    assert real._link.run("fetch_claim", now, now + 1000, "another", 3, 3)[0] != first[0]
+    assert real._link.run("fetch_claim", now, now + 1000, "token", 3, 3, 9) == first
+    assert real._link.run("fetch_claim", now, now + 1000, "another", 3, 3, 9)[0] != first[0]
     real.drop(first[0].decode(), LOCAL_TENANT)
-    assert real._link.run("fetch_claim", now, now + 1000, "token", 3, 3) == first[:1]
+    assert real._link.run("fetch_claim", now, now + 1000, "token", 3, 3, 9) == first[:1]

@@ -5,7 +5,8 @@
 --   deliveries:ready:<tenant>     lanes with something due, by whose turn it is
 --   deliveries:turns              tenants with such lanes, by whose turn it is
 --   deliveries:turn               the number of the last turn
---   deliveries:flight:<lane>, deliveries:flight:<tenant>   ids that are being sent, by the end of their lease
+--   deliveries:flight:<lane>, deliveries:flight:<tenant>, deliveries:flight:|<host:port>   ids that are being sent, by the
+--                                 end of their lease: to a receiver for a tenant, for a tenant, to a receiver for anybody
 --   deliveries:leases             the same of all
 --   deliveries:disabled:<tenant>  targets that answered 410: until when, and the rest as JSON
 --   deliveries:held:<tenant>|<target>   ids that wait for a disabled target
@@ -18,6 +19,8 @@ local P = 'facefit:deliveries:'
 local function key(id) return 'facefit:delivery:' .. id end
 
 local function lane_of(d) return d.tenant .. '|' .. d.receiver end
+
+local function flights(d) return { 'flight:' .. lane_of(d), 'flight:' .. d.tenant, 'flight:|' .. d.receiver } end
 
 local function target_of(d) return d.tenant .. '|' .. d.target end
 
@@ -54,8 +57,7 @@ end
 local function land(id, d)
   redis.call('HDEL', key(id), 'token', 'claimed_ms', 'lease_until_ms')
   redis.call('ZREM', P .. 'leases', id)
-  redis.call('ZREM', P .. 'flight:' .. lane_of(d), id)
-  redis.call('ZREM', P .. 'flight:' .. d.tenant, id)
+  for _, whose in ipairs(flights(d)) do redis.call('ZREM', P .. whose, id) end
 end
 
 -- The one place where a record changes its status.

@@ -15,21 +15,29 @@
 --   batch_gone:<id>             its items that were deleted one by one
 --   batches:<tenant>            ids of batches in order of time, for lists
 --   open_batches                ids of batches that are not complete, by when to look at them again
+--   open_batches:<tenant>       the same ids
 --   idempotency:<tenant>:<hash> who holds a key, or what it was used for
 --   idempotency_of:<id>         the key that a job or batch was made under
+-- Of admissions; a step is a span of time, by its number:
+--   admission:photos:<tenant>   photos of their own that were accepted, by step
+--   admission:bytes:<tenant>    bytes that were accepted, by step
+--   admission:held:<tenant>     what requests in hand took and have no records of yet, by token
 -- Of photos at URLs; a source is "<tenant>|<host:port>", a lane the same for those of batches, with "|single" behind it
 -- for photos of their own, which need not wait for batches from there:
 --   fetch:queue:<lane>          ids that are due, now or later, by when
 --   fetch:lanes                 lanes, by when their first photo is due
 --   fetch:ready:<tenant>        lanes with something due, by whose turn it is
 --   fetch:turns, fetch:turn     tenants with such lanes, by whose turn it is; the number of the last turn
---   fetch:flight:<source>, fetch:flight:<tenant>   ids that are being fetched, by the end of their lease
+--   fetch:flight:<source>, fetch:flight:<tenant>, fetch:flight:|<host:port>   ids that are being fetched, by the end of
+--                               their lease: from a receiver for a tenant, for a tenant, from a receiver for anybody
 --   fetch:leases                the same of all
 local P = 'facefit:'
 local F = P .. 'fetch:'
+local A = P .. 'admission:'
 local STILL_OPEN = { awaiting_upload = true, queued = true, running = true }
 local TAKES_TURNS = { bulk = true }
 local RATE_WINDOW_MS = 15000
+local HELD_FOR_MS = 86400000
 
 local function job_key(id) return P .. 'job:' .. id end
 
@@ -104,7 +112,9 @@ local function await_fetch(id, job, due)
   redis.call('ZADD', F .. 'lanes', 'LT', due, lane_of(job))
 end
 
-local function flights(job) return { 'leases', 'flight:' .. source_of(job), 'flight:' .. job.tenant } end
+local function flights(job)
+  return { 'leases', 'flight:' .. source_of(job), 'flight:' .. job.tenant, 'flight:|' .. job.fetch_receiver }
+end
 
 local function lease(id, job, lease_until)
   for _, whose in ipairs(flights(job)) do redis.call('ZADD', F .. whose, lease_until, id) end
@@ -152,6 +162,7 @@ local function open_batch(id, now)
   if redis.call('HDEL', batch_key(id), 'completed_ms') == 1 then
     redis.call('HINCRBY', batch_key(id), 'run', 1)
     redis.call('ZADD', P .. 'open_batches', now, id)
+    redis.call('SADD', P .. 'open_batches:' .. redis.call('HGET', batch_key(id), 'tenant'), id)
   end
 end
 
@@ -163,6 +174,7 @@ local function complete_if_over(id, now)
   if batch[1] ~= '1' or batch[2] then return false end
   if tonumber(batch[3] or 0) + tonumber(batch[4] or 0) + tonumber(batch[5] or 0) > 0 then return false end
   redis.call('ZREM', P .. 'open_batches', id)
+  redis.call('SREM', P .. 'open_batches:' .. batch[8], id)
   redis.call('HSET', batch_key(id), 'completed_ms', batch[6] or now)
   redis.call('HINCRBY', batch_key(id), 'completions', 1)
   wake(id)
@@ -197,6 +209,23 @@ local function note_key(name, now, token, until_ms, id, fingerprint)
   redis.call('HSET', key, 'token', token, 'until_ms', until_ms, 'id', id, 'fingerprint', fingerprint)
   redis.call('PEXPIRE', key, left_ms)
   redis.call('SET', P .. 'idempotency_of:' .. id, name, 'PX', left_ms)
+end
+
+-- Admissions
+
+-- A number as Redis takes it: Lua would write large ones with an exponent.
+local function whole(number) return string.format('%.0f', number) end
+
+local function held_entry(text)
+  local until_ms, jobs, batches, batch, photos, photos_step, bytes, bytes_step =
+    string.match(text, '^(%d+)|(%d+)|(%d+)|([^|]*)|(%d+)|(%d+)|(%d+)|(%d+)$')
+  return { until_ms = tonumber(until_ms), jobs = tonumber(jobs), batches = tonumber(batches), batch = batch,
+    photos = tonumber(photos), photos_step = photos_step, bytes = tonumber(bytes), bytes_step = bytes_step }
+end
+
+-- What was taken in a step is corrected there, if the step still counts.
+local function count_in_step(key, step, by)
+  if by ~= 0 and redis.call('HEXISTS', key, step) == 1 then redis.call('HINCRBY', key, step, whole(by)) end
 end
 
 -- The one place where a record changes its status.

@@ -6,4 +6,5 @@ local batch = redis.call('HMGET', batch_key(id), 'tenant', 'expires_ms')
 redis.call('ZADD', P .. 'batches:' .. batch[1], 0, id)
 redis.call('ZADD', P .. 'batch_expiry', batch[2], id)
 redis.call('ZADD', P .. 'open_batches', ARGV[3], id)
+redis.call('SADD', P .. 'open_batches:' .. batch[1], id)
 return 1

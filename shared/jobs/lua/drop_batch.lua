@@ -5,6 +5,9 @@ redis.call('DEL', batch_key(id), P .. 'batch_gone:' .. id)
 redis.call('ZREM', P .. 'batch_expiry', id)
 redis.call('ZREM', P .. 'open_batches', id)
 forget_key(id)
-if tenant then redis.call('ZREM', P .. 'batches:' .. tenant, id) end
+if tenant then
+  redis.call('ZREM', P .. 'batches:' .. tenant, id)
+  redis.call('SREM', P .. 'open_batches:' .. tenant, id)
+end
 wake(id)
 return 1

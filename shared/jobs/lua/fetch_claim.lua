@@ -1,8 +1,8 @@
--- ARGV: now, lease until, token, fetches at once from a receiver, at once for a tenant.
+-- ARGV: now, lease until, token, fetches at once from a receiver for a tenant, for a tenant, from a receiver for anybody.
 -- Returns the id and the record as it was claimed; nothing when nothing may be fetched.
 local now, lease_until, token = tonumber(ARGV[1]), ARGV[2], ARGV[3]
-local per_receiver, per_tenant = tonumber(ARGV[4]), tonumber(ARGV[5])
-local LANES_AT_ONCE, ITEMS_AT_ONCE, MEMORY_MS = 100, 100, 10000
+local per_receiver, per_tenant, per_receiver_all = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local LANES_AT_ONCE, TENANTS_AT_MOST, ITEMS_AT_ONCE, MEMORY_MS = 100, 1000, 100, 10000
 
 local function given(id) return { id, unpack(redis.call('HGETALL', job_key(id))) } end
 
@@ -22,8 +22,8 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', F .. 'leases', '-inf', now, 'LIM
   end
 end
 
--- Who becomes ready goes to the end of the round. Lanes and tenants at their limit are few: no more of them than all
--- fetchers together have hands.
+-- Who becomes ready goes to the end of the round. Lanes and tenants at a limit of their own are few: no more of them than
+-- all fetchers together have hands. Tenants that wait for a receiver which others keep busy may be many: they are passed.
 local turn = redis.call('GET', F .. 'turn') or '0'
 for _, lane in ipairs(redis.call('ZRANGEBYSCORE', F .. 'lanes', '-inf', now, 'LIMIT', 0, LANES_AT_ONCE)) do
   local tenant = string.match(lane, '^[^|]*')
@@ -66,16 +66,28 @@ local function in_flight(whose)
   return redis.call('ZCARD', F .. 'flight:' .. whose)
 end
 
-for _, tenant in ipairs(redis.call('ZRANGE', F .. 'turns', 0, LANES_AT_ONCE)) do
-  if in_flight(tenant) < per_tenant then
-    for _, lane in ipairs(redis.call('ZRANGE', F .. 'ready:' .. tenant, 0, LANES_AT_ONCE)) do
+-- Looked at once for each receiver, since nothing is taken before this ends.
+local busy = {}
+local function is_busy(lane)
+  local receiver = string.match(lane, '|[^|]*')
+  if busy[receiver] == nil then busy[receiver] = in_flight(receiver) >= per_receiver_all end
+  return busy[receiver]
+end
+
+for _, tenant in ipairs(redis.call('ZRANGE', F .. 'turns', 0, TENANTS_AT_MOST)) do
+  local ready, free = redis.call('ZRANGE', F .. 'ready:' .. tenant, 0, LANES_AT_ONCE), {}
+  for _, lane in ipairs(ready) do
+    if not is_busy(lane) then free[#free + 1] = lane end
+  end
+  if #free > 0 and in_flight(tenant) < per_tenant then
+    for _, lane in ipairs(free) do
       if in_flight(string.match(lane, '^[^|]*|[^|]*')) < per_receiver then
         local id, job, maybe_more = first_due(lane)
         if id then return take(id, job, lane) end
         if not maybe_more then redis.call('ZREM', F .. 'ready:' .. tenant, lane) end
       end
     end
-    if redis.call('EXISTS', F .. 'ready:' .. tenant) == 0 then redis.call('ZREM', F .. 'turns', tenant) end
   end
+  if #ready == 0 or redis.call('EXISTS', F .. 'ready:' .. tenant) == 0 then redis.call('ZREM', F .. 'turns', tenant) end
 end
 return {}
