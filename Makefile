@@ -6,11 +6,13 @@ ARGS ?= list
 PHOTOS ?= ../shared/data
 OUT ?= evaluate-output
 RENDERS ?= 0
+SECONDS ?= 600
+SEED ?=
 BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up keys test faults evaluate docs lint format lock clean docker-test
+.PHONY: help demo up keys test faults fuzz evaluate docs lint format lock clean docker-test
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -38,6 +40,9 @@ test: $(READY) ## every test but the long ones, against the same embedded stack
 
 faults: $(READY) ## everything that is killed, emptied or stopped, the long ones too
 	@$(BIN)/python -m pytest tests/faults
+
+fuzz: $(READY) ## damaged files into every door; options SECONDS=600 SEED=n (what is found is kept in fuzz-findings)
+	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 evaluate: $(READY) ## accuracy on photos with hand-placed points: PHOTOS=DIR OUT=DIR RENDERS=n (heads turned, slow)
 	@$(BIN)/python -m bench.evaluate --data $(PHOTOS) --out $(OUT) --renders $(RENDERS)
