@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +17,7 @@ from tests.hostile_zips import GOOD, INVALID, TAKEN, ZIP_CASES, ZipCase
 from worker.pipeline import FIRST_PASS_LONG_SIDE_PX
 from worker.vision.decode import DecodeLimits, decode_photo
 
+PAGE = Path(__file__).parents[2] / "docs" / "hostile-input.md"
 SETTINGS = Settings()
 LIMITS = DecodeLimits(SETTINGS.max_upload_bytes, SETTINGS.max_image_pixels, SETTINGS.min_image_side_px)
 ZIP_LIMITS = ArchiveLimits(SETTINGS.max_upload_bytes, SETTINGS.max_batch_upload_bytes)
@@ -63,6 +66,13 @@ def test_each_archive_has_its_outcome(case: ZipCase) -> None:
 @pytest.mark.parametrize("case", [case for case in ZIP_CASES if case.is_costly], ids=lambda case: case.name)
 def test_each_costly_archive_has_its_outcome(case: ZipCase) -> None:
     assert zip_outcomes(case) == {case.code}
+
+
+def test_the_page_has_every_case_with_its_outcome_and_no_other() -> None:
+    rows = re.findall(r"^\| (.+?) \| [\d,]+ \| (.+?) \|", PAGE.read_text(), re.MULTILINE)
+    stated = [(case.name, case.code) for case in (*CASES, *ZIP_CASES)]
+    assert [name for name, _ in rows] == [name for name, _ in stated]
+    assert [row for row, case in zip(rows, stated, strict=True) if f"`{case[1]}`" not in row[1]] == []
 
 
 def test_names_are_unique_and_codes_are_public() -> None:
