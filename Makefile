@@ -8,11 +8,15 @@ OUT ?= evaluate-output
 RENDERS ?= 0
 SECONDS ?= 600
 SEED ?= 1
+
+SEED ?=
 BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up keys test faults schemathesis evaluate docs lint format lock clean docker-test
+
+.PHONY: help demo up keys test faults fuzz evaluate docs lint format lock clean docker-test
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -43,6 +47,9 @@ faults: $(READY) ## everything that is killed, emptied or stopped, the long ones
 
 schemathesis: $(READY) ## the OpenAPI document against a live service; options SECONDS=600 SEED=1
 	@$(BIN)/python -m bench.openapi_fuzz --seconds $(SECONDS) --seed $(SEED)
+
+fuzz: $(READY) ## damaged files into every door; options SECONDS=600 SEED=n (what is found is kept in fuzz-findings)
+	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 evaluate: $(READY) ## accuracy on photos with hand-placed points: PHOTOS=DIR OUT=DIR RENDERS=n (heads turned, slow)
 	@$(BIN)/python -m bench.evaluate --data $(PHOTOS) --out $(OUT) --renders $(RENDERS)

@@ -30,7 +30,8 @@ names in any script                                         kept: UTF-8 by the f
 no zip, cut short, two entries on the same bytes, a         ArchiveInvalid
 directory that cannot be read, nothing in it
 over 2 GB; a directory over 20 MB or of over 40,000         ArchiveInvalid
-records; over 4 GB unpacked, as promised; 10,001 photos
+records; 10,001 photos; over 4 GB unpacked, as promised, or
+over 200 MB and twenty times the archive
 a manifest that is not in order                             ArchiveInvalid, or DuplicateReference
 =========================================================== ==========================================================
 """
@@ -94,6 +95,9 @@ class ArchiveLimits:
     max_archive_bytes: int = 2_000 * MEGABYTE
     max_unpacked_bytes: int = 4_000 * MEGABYTE
     max_entries: int = 10_000
+    free_unpacked_bytes: int = 200 * MEGABYTE
+    max_unpacked_ratio: int = 20
+    """Beyond the free bytes, how many may come out of each byte of the archive: photos are packed already."""
     folder: str | None = None
     """Where what is unpacked lies; None for the system's own folder."""
 
@@ -152,7 +156,8 @@ def read_archive(
     DuplicateReference
         At once, if its manifest gives a reference twice.
     """
-    if file.seek(0, os.SEEK_END) > limits.max_archive_bytes:
+    archive_bytes = file.seek(0, os.SEEK_END)
+    if archive_bytes > limits.max_archive_bytes:
         raise ArchiveInvalid(f"the archive has more than {limits.max_archive_bytes} bytes")
     try:
         archive = ZipFile(cast("BinaryIO", _Guard(file, limits)))
@@ -164,7 +169,7 @@ def read_archive(
     for line in lines.values():
         check_line(line)
     missing = match_manifest(entries, lines, folder)
-    _refuse_excess(entries, len(missing), limits)
+    _refuse_excess(entries, len(missing), archive_bytes, limits)
     return _unpacked(archive, entries, missing, limits)
 
 
@@ -223,7 +228,7 @@ def _manifest_bytes(archive: ZipFile, entry: PlannedEntry) -> bytes:
         raise ArchiveInvalid("it is damaged", MANIFEST_NAME) from error
 
 
-def _refuse_excess(entries: list[PlannedEntry], n_missing: int, limits: ArchiveLimits) -> None:
+def _refuse_excess(entries: list[PlannedEntry], n_missing: int, archive_bytes: int, limits: ArchiveLimits) -> None:
     """Refuse an archive that has nothing, or too much, or promises too much."""
     if not entries and not n_missing:
         raise ArchiveInvalid("there is no photo in the archive")
@@ -233,10 +238,11 @@ def _refuse_excess(entries: list[PlannedEntry], n_missing: int, limits: ArchiveL
     if len(entries) + n_missing > limits.max_entries:
         raise ArchiveInvalid(f"with it there are more than the {limits.max_entries} allowed", MANIFEST_NAME)
     promised_bytes = 0
+    max_bytes = min(limits.max_unpacked_bytes, limits.free_unpacked_bytes + limits.max_unpacked_ratio * archive_bytes)
     for entry in entries:
         promised_bytes += entry.info.file_size
-        if promised_bytes > limits.max_unpacked_bytes:
-            message = f"with it the archive unpacks to over {limits.max_unpacked_bytes} bytes"
+        if promised_bytes > max_bytes:
+            message = f"with it the archive unpacks to over {max_bytes} bytes"
             raise ArchiveInvalid(message, shown(entry.path))
 
 

@@ -156,6 +156,12 @@ class Settings(BaseSettings):
     photo_time_limit_s: float = Field(
         20.0, gt=0, description="How long measuring one photo may take before its process is ended."
     )
+    photo_memory_bytes: int = Field(
+        1_500 * MEGABYTE,
+        ge=0,
+        description="Address space that measuring one photo may take beyond what its process has when it is ready; 0"
+        " for no limit, and without effect but on Linux. The largest photos need up to half of it.",
+    )
     max_attempts: int = Field(3, ge=1, description="Attempts at a photo before its job ends as failed.")
     doorbell_grace_s: float = Field(
         10.0, gt=0, description="How long a queued job may go unclaimed before its doorbell is rung again."

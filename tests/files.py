@@ -193,6 +193,14 @@ def claiming_size(data: bytes, width: int, height: int) -> bytes:
     return data[:at] + struct.pack(">II", width, height) + data[at + 8 :]
 
 
+def claiming_size_everywhere(data: bytes, width: int, height: int) -> bytes:
+    """Change each size that a HEIC or AVIF file claims: of the picture and of its tiles."""
+    size = struct.pack(">II", width, height)
+    return b"ispe\0\0\0\0".join(
+        part if n == 0 else size + part[len(size) :] for n, part in enumerate(data.split(b"ispe\0\0\0\0"))
+    )
+
+
 def with_scrambled_pixels(data: bytes) -> bytes:
     """Invert what a HEIC or AVIF file holds after its headers."""
     at = data.index(b"mdat") + 4

@@ -20,6 +20,7 @@ from shared.names import QueueName, TaskName
 from shared.observability import configure_logging
 from shared.queue import make_celery
 from shared.services import connect
+from worker.memory_limit import MemoryLimit
 from worker.processing import PhotoProcessor
 from worker.vision import face_mesh
 from worker.vision.find_faces import FaceFinder
@@ -37,6 +38,7 @@ class _Child:
     """What a child process has once it was forked."""
 
     processor: PhotoProcessor | None = None
+    memory: MemoryLimit | None = None
 
 
 _child = _Child()
@@ -55,6 +57,7 @@ def measure_job(job_id: str) -> None:
     # Nothing was claimed when this is raised, so nothing is lost: the reconciler rings again.
     with suppress(Transient):
         _processor().process(job_id)
+    _end_if_used_up()
 
 
 # What is left of a chunk when the doorbells' grace is over is handed out again; the last one begun may take its lease.
@@ -64,6 +67,14 @@ def measure_bulk() -> None:
     # What was handed out and not claimed is handed out again.
     with suppress(Transient):
         _processor().process_next(QueueName.BULK)
+    _end_if_used_up()
+
+
+def _end_if_used_up() -> None:
+    """End this process if the next photo would not find room in it; the pool starts another."""
+    if _child.memory is not None and not _child.memory.has_room():
+        logger.warning("this process has no memory left for another photo and ends; the pool starts another")
+        os._exit(1)
 
 
 @signals.setup_logging.connect
@@ -81,7 +92,9 @@ def _before_fork(**_: Any) -> None:
 def _after_fork(**_: Any) -> None:
     try:
         jobs = connect(settings).jobs
-        _child.processor = PhotoProcessor(jobs, FaceFinder(), settings)
+        finder = FaceFinder()
+        _child.memory = MemoryLimit(settings.photo_memory_bytes)
+        _child.processor = PhotoProcessor(jobs, finder, settings, memory=_child.memory)
     except BaseException:  # Celery would log it and let the process take doorbells that it cannot answer
         logger.exception("this process cannot measure and ends; the pool starts another")
         time.sleep(_AFTER_A_BAD_START_S)

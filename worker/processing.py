@@ -17,6 +17,7 @@ from shared.names import QueueName
 from shared.results import RetakeHint
 from shared.schemas import JobError, JobStatus
 from shared.storage import layout
+from worker.memory_limit import MemoryLimit
 from worker.pipeline import FaceFinder, measure_photo
 from worker.time_limit import process_ends_after
 from worker.vision.decode import DecodeLimits
@@ -33,10 +34,18 @@ _BUG_PAUSE_S: Final = 1.0
 class PhotoProcessor:
     """What a worker process does with a doorbell's id."""
 
-    def __init__(self, jobs: JobLifecycle, finder: FaceFinder, settings: Settings, clock: Clock = system_clock) -> None:
+    def __init__(
+        self,
+        jobs: JobLifecycle,
+        finder: FaceFinder,
+        settings: Settings,
+        clock: Clock = system_clock,
+        memory: MemoryLimit | None = None,
+    ) -> None:
         self._jobs = jobs
         self._finder = finder
         self._clock = clock
+        self._memory = memory or MemoryLimit(0)
         self._grace_s = settings.doorbell_grace_s
         self._time_limit_s = settings.photo_time_limit_s
         self._limits = DecodeLimits(
@@ -58,7 +67,7 @@ class PhotoProcessor:
         """
         until_ms = self._clock() + to_ms(self._grace_s)
         for job_id in self._jobs.store.take(queue, CHUNK, grace_s=self._grace_s):
-            if self._clock() >= until_ms:
+            if self._clock() >= until_ms or not self._memory.has_room():
                 break
             self.process(job_id)
         if self._jobs.store.waiting_count(queue):
@@ -80,6 +89,10 @@ class PhotoProcessor:
         except Transient as error:
             logger.warning("%s is put off: %s", job_id, error)
             self._give_back(claim, _DEPENDENCY_PAUSE_S, charge=False)
+        except MemoryError:
+            logger.exception("attempt %d at %s ran out of memory", claim.record.attempts, job_id)
+            self._memory.note_shortage()
+            self._give_back(claim, _BUG_PAUSE_S, charge=True)
         except Exception:  # the task is one of the two outer walls
             logger.exception("attempt %d at %s went wrong", claim.record.attempts, job_id)
             self._give_back(claim, _BUG_PAUSE_S, charge=True)

@@ -1,9 +1,9 @@
 """Files made of so many parts that reading them costs more than any picture: refused before a decoder sees them.
 
-Decoders bound the size of a part and the number of pixels, not the number of parts. What 20 MB can do without these
-limits (measured on one core): 6 s and 340 MB by a JPEG of empty comments, 11 s by one of fill bytes, minutes by EXIF in
-pieces of a byte, hours by a progressive JPEG that refines nothing again and again, 6 s and 180 MB by a PNG of empty
-chunks.
+Decoders bound the size of a part and the number of pixels, not the number of parts. What 20 MB did without these limits
+(measured on one core): 6 s and 340 MB by a JPEG of empty comments, 11 s by one of fill bytes, over 30 s by EXIF in
+pieces of a byte, 6 s and 180 MB by a PNG of empty chunks. A progressive JPEG can refine nothing again and again: 400
+scans of 49 megapixels, in 320 kB, took 17 s.
 """
 
 from __future__ import annotations

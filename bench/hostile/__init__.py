@@ -1,0 +1,1 @@
+"""What hostile files cost, and how the doors take damaged ones."""

@@ -1,0 +1,1 @@
+"""Fuzzing of every door through which strangers' bytes come: `make fuzz`."""
