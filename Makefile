@@ -4,6 +4,11 @@ PORT ?= 8000
 DATA ?= .facefit
 ARGS ?= list
 PHOTOS ?= ../shared/data
+FAULTS ?=
+SEED ?= 7
+MINUTES ?= 60
+RATE ?= 5
+RESUME ?=
 OUT ?= evaluate-output
 RENDERS ?= 0
 BIN := .venv/bin
@@ -36,8 +41,17 @@ keys: $(READY) ## API keys of the service that `make up` runs: ARGS="create --te
 test: $(READY) ## every test but the long ones, against the same embedded stack
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m "not long"
 
-faults: $(READY) ## everything that is killed, emptied or stopped, the long ones too
-	@$(BIN)/python -m pytest tests/faults
+faults: PHOTOS = 500
+faults: OUT = faults.json
+faults: $(READY) ## break a stack in 20 ways under load, and count: FAULTS="1 3" PHOTOS=500 SEED=7 OUT=faults.json RESUME=1
+	@$(BIN)/python -m tests.faults.run --photos $(PHOTOS) --seed $(SEED) --out $(OUT) $(if $(FAULTS),--faults $(FAULTS)) $(if $(RESUME),--resume)
+
+soak: OUT = soak.json
+soak: $(READY) ## load without a pause and faults at random: MINUTES=60 RATE=5 SEED=7 OUT=soak.json
+	@$(BIN)/python -m tests.faults.soak --minutes $(MINUTES) --rate $(RATE) --seed $(SEED) --out $(OUT)
+
+long: $(READY) ## the tests that `make test` leaves out because they take minutes
+	@$(BIN)/python -m pytest -m long
 
 evaluate: $(READY) ## accuracy on photos with hand-placed points: PHOTOS=DIR OUT=DIR RENDERS=n (heads turned, slow)
 	@$(BIN)/python -m bench.evaluate --data $(PHOTOS) --out $(OUT) --renders $(RENDERS)

@@ -168,6 +168,12 @@ class Settings(BaseSettings):
         DAY_S, gt=0, description="Pause between two full comparisons of the records with storage."
     )
 
+    rebuild_threads: int = Field(
+        8,
+        ge=1,
+        description="Jobs that are compared with storage at once while records are rebuilt after a loss of Redis.",
+    )
+
     # Batches
     max_batch_items: int = Field(10_000, ge=1, description="Photos in a batch, at most.")
     max_batch_upload_bytes: int = Field(

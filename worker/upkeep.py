@@ -50,7 +50,7 @@ class _Duty:
 
 def keep_up(settings: Settings, stop: threading.Event) -> None:
     """Do every duty when it is due, until `stop` is set. What takes long has a thread of its own."""
-    reconciler = Reconciler(connect(settings).jobs)
+    reconciler = Reconciler(connect(settings).jobs, settings.rebuild_threads)
     pause_s = settings.reconcile_interval_s
     rebuild = (_Duty("rebuild", reconciler.rebuild_if_lost, pause_s),)
     searches = (

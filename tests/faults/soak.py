@@ -102,12 +102,12 @@ def _plan(broken: BrokenStack, mix: Mix, chance: random.Random, folder: Path) ->
 
 
 def _strike_until(broken: BrokenStack, mix: Mix, chance: random.Random, mixed: Mixed, ends_s: float) -> None:
-    """Strike with every fault once in each round, in an order of chance."""
+    """Strike until time is over, with every fault once in each round, in an order of chance; one round at least."""
     left: list[Fault] = []
     while True:
         left = left or chance.sample(mix.faults, len(mix.faults))
-        time.sleep(min(chance.uniform(*mix.pause_s), max(0.0, ends_s - time.monotonic())))
-        if time.monotonic() >= ends_s:
+        time.sleep(chance.uniform(*mix.pause_s))
+        if time.monotonic() >= ends_s and mixed.struck.total() >= len(mix.faults):
             return
         fault = left.pop()
         mixed.struck[fault.name] += 1
