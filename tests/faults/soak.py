@@ -26,7 +26,7 @@ from tests.faults.memory import Growth, Memory
 from tests.faults.photos import PORTRAITS
 from tests.faults.plan import Mixture, Plan, make_entries
 from tests.faults.row import Row
-from tests.faults.runner import PATIENCE_S, RECOVERS_WITHIN_S, loading, scratch, wait_for
+from tests.faults.runner import RECOVERS_WITHIN_S, loading, scratch, wait_for
 from tests.faults.stacks import standing
 from tests.faults.table import markdown
 
@@ -34,6 +34,8 @@ SCALE: Final = 0.1
 """How much of its full number or time a fault strikes, one of many."""
 PAUSE_S: Final = (10.0, 30.0)
 RATE_PER_S: Final = 5.0
+PATIENCE_S: Final = 600.0
+"""How long the client waits: rebuilding the records of an hour's load takes minutes, and keyed photos are put off then."""
 PER_BATCH: Final = 2000
 MIXED: Final = tuple(fault for fault in CATALOGUE.values() if fault.in_mix and fault.on is On.USUAL)
 PROBE: Final = (PORTRAITS / "grace_hopper.jpg").read_bytes()
