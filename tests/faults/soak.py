@@ -35,7 +35,7 @@ SCALE: Final = 0.1
 PAUSE_S: Final = (10.0, 30.0)
 RATE_PER_S: Final = 5.0
 PATIENCE_S: Final = 600.0
-"""How long the client waits: rebuilding the records of an hour's load takes minutes, and keyed photos are put off then."""
+"""How long the client waits: rebuilding an hour's records takes minutes, and keyed photos are put off then."""
 PER_BATCH: Final = 2000
 MIXED: Final = tuple(fault for fault in CATALOGUE.values() if fault.in_mix and fault.on is On.USUAL)
 PROBE: Final = (PORTRAITS / "grace_hopper.jpg").read_bytes()
