@@ -4,20 +4,20 @@ PORT ?= 8000
 DATA ?= .facefit
 ARGS ?= list
 PHOTOS ?= ../shared/data
+FAULTS ?=
+MINUTES ?= 60
+RATE ?= 5
+RESUME ?=
 OUT ?= evaluate-output
 RENDERS ?= 0
 SECONDS ?= 600
-SEED ?= 1
-
 SEED ?=
+
 BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up keys test faults schemathesis evaluate docs lint format lock clean docker-test
-
-.PHONY: help demo up keys test faults fuzz evaluate docs lint format lock clean docker-test
-
+.PHONY: help demo up keys test faults soak long fuzz schemathesis evaluate docs lint format lock clean docker-test
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
@@ -42,11 +42,20 @@ keys: $(READY) ## API keys of the service that `make up` runs: ARGS="create --te
 test: $(READY) ## every test but the long ones, against the same embedded stack
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m "not long"
 
-faults: $(READY) ## everything that is killed, emptied or stopped, the long ones too
-	@$(BIN)/python -m pytest tests/faults
+faults: PHOTOS = 500
+faults: OUT = faults.json
+faults: $(READY) ## break a stack in 20 ways under load, and count: FAULTS="1 3" PHOTOS=500 SEED=7 OUT=faults.json RESUME=1
+	@$(BIN)/python -m tests.faults.run --photos $(PHOTOS) --seed $(or $(SEED),7) --out $(OUT) $(if $(FAULTS),--faults $(FAULTS)) $(if $(RESUME),--resume)
+
+soak: OUT = soak.json
+soak: $(READY) ## load without a pause and faults at random: MINUTES=60 RATE=5 SEED=7 OUT=soak.json
+	@$(BIN)/python -m tests.faults.soak --minutes $(MINUTES) --rate $(RATE) --seed $(or $(SEED),7) --out $(OUT)
+
+long: $(READY) ## the tests that `make test` leaves out because they take minutes
+	@$(BIN)/python -m pytest -m long
 
 schemathesis: $(READY) ## the OpenAPI document against a live service; options SECONDS=600 SEED=1
-	@$(BIN)/python -m bench.openapi_fuzz --seconds $(SECONDS) --seed $(SEED)
+	@$(BIN)/python -m bench.openapi_fuzz --seconds $(SECONDS) --seed $(or $(SEED),1)
 
 fuzz: $(READY) ## damaged files into every door; options SECONDS=600 SEED=n (what is found is kept in fuzz-findings)
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))

@@ -196,6 +196,11 @@ class Settings(BaseSettings):
     store_master_url: str = Field(
         "http://127.0.0.1:9333", description="The master of SeaweedFS, for whoever does that; it must be the only one."
     )
+    rebuild_threads: int = Field(
+        8,
+        ge=1,
+        description="Jobs that are compared with storage at once while records are rebuilt after a loss of Redis.",
+    )
 
     # Batches
     max_batch_items: int = Field(10_000, ge=1, description="Photos in a batch, at most.")

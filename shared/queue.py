@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _CHILD_START_LIMIT_S: Final = 60
 _VISIBILITY_TIMEOUT_S: Final = 3600
+_HEALTH_CHECK_S: Final = 8
+"""A worker whose connection leads nowhere waits for an answer that never comes; kombu notices within twice this and a
+second (50 s by default)."""
 
 ANY: Final = "any"
 """Stands for a message that names no job."""
@@ -81,6 +84,7 @@ def make_celery(settings: Settings) -> Celery:
             "socket_timeout": settings.redis_timeout_s,
             "socket_connect_timeout": settings.redis_timeout_s,
             "visibility_timeout": _VISIBILITY_TIMEOUT_S,
+            "health_check_interval": _HEALTH_CHECK_S,
         },
         task_publish_retry=False,
     )

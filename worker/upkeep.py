@@ -22,7 +22,7 @@ logger = logging.getLogger("worker.upkeep")  # also when it is run as a program
 def keep_up(settings: Settings, stop: threading.Event) -> None:
     """Do every duty when it is due, until `stop` is set. What takes long has a thread of its own."""
     jobs = connect(settings).jobs
-    reconciler, requests = Reconciler(jobs), PurgeRequests(jobs)
+    reconciler, requests = Reconciler(jobs, settings.rebuild_threads), PurgeRequests(jobs)
 
     def sweep() -> Counter[str]:
         began_ms = jobs.clock()

@@ -9,6 +9,7 @@ import itertools
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Final
 
@@ -37,14 +38,20 @@ _TOMBSTONE_EXTRA_S: Final = 86_400.0
 class Reconciler:
     """Compares what is with what was promised, and mends the difference.
 
+    Parameters
+    ----------
+    hands : int
+        Jobs that are compared with storage at once.
+
     Attributes
     ----------
     batches : BatchUpkeep
         The part of it that looks after batches as a whole.
     """
 
-    def __init__(self, jobs: JobLifecycle) -> None:
+    def __init__(self, jobs: JobLifecycle, hands: int = 1) -> None:
         self._jobs = jobs
+        self._hands = hands
         self._store = jobs.store
         self._archive = jobs.archive
         self._settings = jobs.settings
@@ -133,12 +140,20 @@ class Reconciler:
         return +done
 
     def _mend_all(self, surveyed: Iterable[Traces]) -> Counter[str]:
+        """Set jobs right; most of the time goes by waiting for storage, so several wait at once."""
+        rest = iter(surveyed)
         done: Counter[str] = Counter()
-        for traces in surveyed:
-            with _damage_is_logged(traces.job_id, done):
-                done[self._mend(traces)] += 1
+        with ThreadPoolExecutor(self._hands, thread_name_prefix="mend") as pool:
+            while part := list(itertools.islice(rest, _AT_ONCE)):
+                # One after the other where there is one hand: tests replay what they find.
+                done.update(map(self._mended, part) if self._hands == 1 else pool.map(self._mended, part))
         del done["right"]
         return done
+
+    def _mended(self, traces: Traces) -> str:
+        with _damage_is_logged(traces.job_id):
+            return self._mend(traces)
+        return "unreadable"
 
     def _mend(self, traces: Traces) -> str:
         """Set one job right; return what was wrong with it."""
@@ -247,11 +262,9 @@ def _in_parts(owners: Iterator[tuple[str, str]]) -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def _damage_is_logged(job_id: str, done: Counter[str] | None = None) -> Iterator[None]:
+def _damage_is_logged(job_id: str) -> Iterator[None]:
     """Leave a job as it is whose objects cannot be read, so that one of them does not stop all others."""
     try:
         yield
     except UnreadableObject:
         logger.exception("left as it is: %s", job_id)
-        if done is not None:
-            done["unreadable"] += 1

@@ -25,6 +25,7 @@ from stack.services import API, DELIVERY, UPKEEP, WORKERS
 from stack.stack import Stack
 from stack.supervisor import Supervisor
 from tests.faults import receiver
+from tests.faults.photos import PORTRAITS
 from tests.faults.points import FOLDER, Points
 from tests.faults.proxy import Proxy
 from tests.faults.waiting import wait_until
@@ -202,6 +203,13 @@ class BrokenStack:
             draft = self.points.folder / f"{receiver.SENDER_PID}.new"
             draft.write_text(str(pid))
             draft.replace(self.points.folder / receiver.SENDER_PID)
+
+    def send_one(self) -> None:
+        """Send a photo beside the load, whatever becomes of it."""
+        photo = (PORTRAITS / "grace_hopper.jpg").read_bytes()
+        query = {"landmarks": "false", "webhook_url": self.receiver_url + receiver.TAKES}
+        with suppress(httpx.TransportError), self.http() as http:
+            http.post("/v1/jobs", params=query, content=photo, headers={"Content-Type": "image/jpeg"})
 
     def seconds_until_measured(self, photo: bytes, patience_s: float) -> float | None:
         """Return how long it takes from now until a photo that is sent has been measured; None if it does not."""

@@ -16,9 +16,9 @@ from tests.faults.broken_stack import ALL, REDIS, STORE, BrokenStack
 SAMPLE_EVERY_S: Final = 10.0
 WARM_UP_S: Final = 120.0
 """What a process takes in its first minutes, models and caches, is not counted as growth."""
-MAY_GROW_MB_PER_H: Final = 10.0
-MAY_GROW_SHARE_PER_H: Final = 0.1
-"""Either of them may be what a process grows by in an hour and still be called flat."""
+MAY_GROW_MB: Final = 5.0
+MAY_GROW_SHARE: Final = 0.05
+"""Either of them may be what a process grows by in the second half of the time and still be called flat."""
 KEPT_KB_PER_JOB: Final = 3.0
 """What Redis may grow by for each job, whose record it keeps for seven days: docs/performance.md says 1.1 to 1.4."""
 KEEPS: Final = frozenset({REDIS, STORE})
@@ -112,13 +112,12 @@ def growth_of(name: str, samples: Sequence[Sample], jobs: int) -> Growth:
     mb_per_h = _shared_slope(judged) * _H
     used = [each.mb for warm in judged for each in warm] or [each.mb for each in samples]
     mean_mb = sum(used) / len(used)
-    may_grow = max(MAY_GROW_MB_PER_H, MAY_GROW_SHARE_PER_H * mean_mb)
-    if name in KEEPS and ended_s > began_s:
-        may_grow += KEPT_KB_PER_JOB * jobs * 1000 / _MB * _H / (ended_s - began_s)
+    may_grow_mb = max(MAY_GROW_MB, MAY_GROW_SHARE * mean_mb)
+    if name in KEEPS:
+        may_grow_mb += KEPT_KB_PER_JOB * jobs / 2 * 1000 / _MB
+    is_flat = mb_per_h * (ended_s - half_s) / _H <= may_grow_mb
     largest = max(each.mb for each in samples)
-    return Growth(
-        name, len(judged), len(used), round(mean_mb, 1), round(largest, 1), round(mb_per_h, 2), mb_per_h <= may_grow
-    )
+    return Growth(name, len(judged), len(used), round(mean_mb, 1), round(largest, 1), round(mb_per_h, 2), is_flat)
 
 
 def _shared_slope(series: Sequence[Sequence[Sample]]) -> float:

@@ -30,8 +30,8 @@ def away(strike: Strike) -> None:
     """Take storage away while a worker is about to read a photo, and while one is about to write a result."""
     marked = strike.broken.points
     for point in (points.WAIT_BEFORE_READ, points.WAIT_BEFORE_OUTCOME):
-        marked.arm(point)
-        wait_until(lambda: marked.noted(points.WAITS) > 0, f"no worker came to {point}", COMES_WITHIN_S)
+        strike.break_at(point)
+        wait_until(lambda: marked.noted(points.WAITS) > 0, f"no worker waits at {point}", COMES_WITHIN_S)
         strike.broken.stop(STORE)
         marked.forget(points.WAITS)
         time.sleep(strike.seconds(AWAY_S, 6.0))

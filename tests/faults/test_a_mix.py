@@ -12,13 +12,13 @@ from tests.faults.soak import Mix, run_mix
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
-CHILD_KILLED, AT_THE_SEAMS, FLUSHED, CUT, NOT_RECORDED = 1, 4, 9, 11, 14
+CHILD_KILLED, AT_THE_SEAMS, FLUSHED, NOT_RECORDED = 1, 4, 9, 14
 
 
 def test_nothing_is_lost_whatever_strikes(breaking: BrokenStack, tmp_path: Path) -> None:
-    faults = [CATALOGUE[number] for number in (CHILD_KILLED, AT_THE_SEAMS, FLUSHED, CUT, NOT_RECORDED)]
-    mixed = run_mix(breaking, Mix(7, 60, 20.0, faults, pause_s=(0.5, 1.5)), tmp_path)
+    faults = [CATALOGUE[number] for number in (CHILD_KILLED, AT_THE_SEAMS, FLUSHED, NOT_RECORDED)]
+    mixed = run_mix(breaking, Mix(7, 60, 15.0, faults, pause_s=(0.2, 1.0)), tmp_path)
     assert mixed.row.problems == []
     assert (mixed.row.accepted, mixed.row.lost, mixed.row.duplicated) == (60, 0, 0)
     assert mixed.row.webhooks_missing == 0
-    assert sum(mixed.struck.values()) >= len(faults) - 2, "too little struck to show anything"
+    assert mixed.struck.keys() == {fault.name for fault in faults}

@@ -60,7 +60,10 @@ def rolling_restart(strike: Strike) -> None:
 
 
 def hung(strike: Strike) -> None:
-    """Stop a child in the middle of a photo for good; stop a whole worker before it writes, and let it go on."""
+    """Stop a child in the middle of a photo for good; stop a whole worker before it writes, and let it go on.
+
+    No batch comes meanwhile: there is one worker for bulk, and nobody to take over from it.
+    """
     broken = strike.broken
     for _ in range(strike.times(3, 1)):
         strike.break_at(points.HANG)
@@ -87,12 +90,16 @@ def _start_second(strike: Strike) -> None:
 def _stop_one_and_let_it_go_on(strike: Strike) -> None:
     marked = strike.broken.points
     marked.forget(points.STOPPED)
-    marked.arm(points.STOP_BEFORE_OUTCOME)
-    wait_until(lambda: bool(marked.texts(points.STOPPED)), "no worker was about to write", COMES_WITHIN_S)
-    group = int(marked.texts(points.STOPPED)[0])
+    strike.break_at(points.STOP_BEFORE_OUTCOME)
+    wait_until(lambda: bool(marked.texts(points.STOPPED)), "no worker was stopped", COMES_WITHIN_S)
+    group, child = map(int, marked.texts(points.STOPPED)[0].split())
+    fenced = marked.noted(points.FENCED)
     # The lease runs out, and somebody else measures the photo: then the first one wakes and writes.
     time.sleep(LEASE_S + strike.chance.uniform(2.0, 4.0))
     with suppress(ProcessLookupError):
+        # Before its parent, which would end it for the time it took.
+        os.kill(child, signal.SIGCONT)
+        wait_until(lambda: marked.noted(points.FENCED) > fenced, "nobody was refused", COMES_WITHIN_S)
         os.killpg(group, signal.SIGCONT)
     strike.pause(0.5, 1.5)
 
@@ -110,6 +117,6 @@ FAULTS: Final = (
     Fault(3, "whole worker killed 30 times", workers_killed, lasts_s=150, good_may_fail=True),
     Fault(4, "killed at the seams of a claim", killed_at_the_seams, lasts_s=40),
     Fault(5, "rolling restart, 20 times", rolling_restart, lasts_s=110),
-    Fault(6, "worker hung, then continued", hung, lasts_s=75),
+    Fault(6, "worker hung, then continued", hung, lasts_s=75, batches=0, in_mix=False),
     Fault(7, "out of memory", out_of_memory, lasts_s=25, special=Kind.GLUTTON, special_share=0.02),
 )

@@ -8,6 +8,7 @@ import pytest
 
 from shared.errors import JobNotFound
 from shared.jobs.lifecycle import Upload
+from shared.jobs.reconciler import Reconciler
 from shared.jobs.store import JobQuery
 from shared.names import LOCAL_TENANT, QueueName, job_id_time, new_job_id
 from shared.schemas import JobOptions, JobStatus
@@ -286,3 +287,15 @@ def test_an_empty_upload_is_no_photo(core: Core) -> None:
     core.clock.now_ms = round(job_id_time(job_id).timestamp() * 1000) + 3_601_000
     assert core.reconciler.audit() == {"orphans_deleted": 1}
     assert core.stored() == []
+
+
+def test_several_hands_rebuild_what_one_does() -> None:
+    core = Core()
+    accepted = [core.accept().id for _ in range(20)]
+    for _ in accepted[:10]:
+        core.work()
+    core.objects.put(layout.outcome_key(LOCAL_TENANT, accepted[-1], 1), b"rubbish")
+    core.lose_records()
+    done = Reconciler(core.jobs, hands=4).rebuild_if_lost()
+    assert done == {"restored": 19, "unreadable": 1}
+    assert core.store.missing(accepted) == [accepted[-1]]

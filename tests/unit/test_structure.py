@@ -52,6 +52,8 @@ def test_celery_rests_nothing_on_the_broker() -> None:
     assert not conf.task_always_eager
     assert conf.broker_transport_options["socket_timeout"] > 0
     assert conf.broker_transport_options["socket_connect_timeout"] > 0
+    # Else a worker with a connection that is half open is deaf for most of a minute.
+    assert 0 < conf.broker_transport_options["health_check_interval"] <= 10
 
 
 def test_the_worker_has_every_declared_task() -> None:
