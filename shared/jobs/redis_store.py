@@ -17,6 +17,7 @@ from shared.jobs.redis_link import PREFIX, RedisFinishedFeed, RedisLink, decoded
 from shared.jobs.store import Claim, ClaimRefusal, Cleanup, CleanupKind, JobQuery, Settlement
 from shared.names import QueueName
 from shared.schemas import JobStatus
+from shared.telemetry.redis_store import RedisMetricStore
 
 if TYPE_CHECKING:
     from shared.config import Settings
@@ -64,6 +65,7 @@ class RedisJobStore:
         self._fetches = RedisFetchStore(self._link, self._now)
         self._batches = RedisBatchStore(self._link, self._now, grace_s=settings.doorbell_grace_s)
         self._idempotency = RedisIdempotencyIndex(self._link, self._now)
+        self._metrics = RedisMetricStore(self._link, self._now)
 
     @property
     def batches(self) -> RedisBatchStore:
@@ -80,15 +82,20 @@ class RedisJobStore:
         """The index of idempotency keys."""
         return self._idempotency
 
+    @property
+    def metrics(self) -> RedisMetricStore:
+        """Amounts and signs of life."""
+        return self._metrics
+
     def _now(self) -> int:
         return self._clock()
 
     def _in(self, seconds: float) -> int:
         return self._clock() + to_ms(seconds)
 
-    def create(self, record: JobRecord) -> bool:
+    def create(self, record: JobRecord, *, restored: bool = False) -> bool:
         """Write a record unless there is one; tell whether it was written."""
-        return self._batches.create_items([record])[0]
+        return self._batches.create_items([record], restored=restored)[0]
 
     def get(self, job_id: str) -> JobRecord | None:
         """Return a record, or None."""

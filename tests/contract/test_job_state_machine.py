@@ -22,6 +22,7 @@ from shared.names import LOCAL_TENANT, QueueName
 from shared.schemas import JobOptions, JobStatus
 from shared.storage import layout
 from tests.core import Core
+from tests.tallies import assert_adds_up
 
 WORKED_OUT = st.sampled_from([JobStatus.SUCCEEDED, JobStatus.REJECTED, JobStatus.FAILED])
 
@@ -120,6 +121,10 @@ class LifeOfJobs(RuleBasedStateMachine):
         getattr(self.core.reconciler, what)()
 
     # What must hold
+
+    @invariant()
+    def what_was_counted_adds_up(self) -> None:
+        assert_adds_up(self.core.store)
 
     @invariant()
     def every_move_is_legal_and_nothing_deleted_returns(self) -> None:
