@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from werkzeug.exceptions import HTTPException
 
+from api.context import services
 from shared.errors import (
     AlreadyFinished,
     ArchiveInvalid,
@@ -279,6 +280,7 @@ def _on_broken_body(error: ParseException) -> Response:
 
 def _on_transient(error: Transient) -> Response:
     logger.warning("request %s: %s", g.get("request_id"), error)
+    services().meter.trouble(error)
     detail = "A part of the service does not answer now; ask again in a moment."
     if isinstance(error, RecordsRebuilding):
         detail = "The records are being rebuilt after a loss; nothing is lost, ask again in a moment."

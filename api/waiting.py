@@ -15,6 +15,8 @@ from typing import Final, Protocol, TypeVar
 
 from shared.errors import RecordsUnavailable
 from shared.jobs.store import FinishedFeed, JobStore
+from shared.metrics import WAITERS
+from shared.telemetry.meter import Meter
 
 _LISTEN_S: Final = 5.0
 _RECONNECT_PAUSE_S: Final = 0.5
@@ -53,10 +55,13 @@ class Waiters:
         Whose finished jobs are listened for.
     places : int
         How many may wait at once in this process.
+    meter : Meter or None
+        Where it is noted how many do.
     """
 
-    def __init__(self, store: JobStore, *, places: int) -> None:
+    def __init__(self, store: JobStore, *, places: int, meter: Meter | None = None) -> None:
         self._store = store
+        self._meter = meter or Meter()
         self._places = threading.BoundedSemaphore(places)
         self._events: defaultdict[str, set[threading.Event]] = defaultdict(set)
         self._lock = threading.Lock()
@@ -87,9 +92,11 @@ class Waiters:
             return record
         if not self._places.acquire(blocking=False):
             return record
+        self._meter.add_held(WAITERS, 1)
         try:
             return self._wait(record.id, time.monotonic() + timeout_s, read)
         finally:
+            self._meter.add_held(WAITERS, -1)
             self._places.release()
 
     def close(self) -> None:

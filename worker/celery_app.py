@@ -9,7 +9,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from celery import signals
 
@@ -20,6 +20,8 @@ from shared.names import QueueName, TaskName
 from shared.observability import configure_logging
 from shared.queue import make_celery
 from shared.services import connect
+from shared.telemetry.meter import Meter, Relay
+from worker.canary import Canary, CanaryWrong
 from worker.processing import PhotoProcessor
 from worker.vision import face_mesh
 from worker.vision.find_faces import FaceFinder
@@ -36,17 +38,19 @@ app = make_celery(settings)
 class _Child:
     """What a child process has once it was forked."""
 
-    processor: PhotoProcessor | None = None
+    processor: PhotoProcessor
+    canary: Canary
+    relay: Relay
 
 
-_child = _Child()
+_children: list[_Child] = []
 
 
-def _processor() -> PhotoProcessor:
-    if _child.processor is None:
+def _prepared() -> _Child:
+    if not _children:
         message = "this process was not prepared: tasks run in the prefork pool only"
         raise RuntimeError(message)
-    return _child.processor
+    return _children[0]
 
 
 @app.task(name=TaskName.MEASURE_JOB)
@@ -54,7 +58,7 @@ def measure_job(job_id: str) -> None:
     """Measure the photo of a job, if it is still there to be measured."""
     # Nothing was claimed when this is raised, so nothing is lost: the reconciler rings again.
     with suppress(Transient):
-        _processor().process(job_id)
+        _prepared().processor.process(job_id)
 
 
 # What is left of a chunk when the doorbells' grace is over is handed out again; the last one begun may take its lease.
@@ -63,7 +67,16 @@ def measure_bulk() -> None:
     """Measure the next photos of the queue in which tenants take turns."""
     # What was handed out and not claimed is handed out again.
     with suppress(Transient):
-        _processor().process_next(QueueName.BULK)
+        _prepared().processor.process_next(QueueName.BULK)
+
+
+@app.task(name=TaskName.CANARY)
+def canary(queue: str) -> None:
+    """Measure a known portrait. A process that gets it wrong must measure nothing else."""
+    try:
+        _prepared().canary.sing([QueueName(queue)])
+    except CanaryWrong as error:
+        _end_badly(error, _prepared().relay)
 
 
 @signals.setup_logging.connect
@@ -79,21 +92,47 @@ def _before_fork(**_: Any) -> None:
 
 @signals.worker_process_init.connect
 def _after_fork(**_: Any) -> None:
+    jobs = connect(settings).jobs
+    meter = Meter()
+    relay = Relay(meter, jobs.store.metrics, every_s=settings.metrics_interval_s)
     try:
-        jobs = connect(settings).jobs
-        _child.processor = PhotoProcessor(jobs, FaceFinder(), settings)
-    except BaseException:  # Celery would log it and let the process take doorbells that it cannot answer
-        logger.exception("this process cannot measure and ends; the pool starts another")
-        time.sleep(_AFTER_A_BAD_START_S)
-        os._exit(1)
+        finder = FaceFinder()
+        canary = Canary(finder, jobs.store.metrics, settings, meter)
+        # Also what the first photo would have to wait for otherwise: graphs are warm after one picture.
+        canary.sing(_watched())
+        _children[:] = [_Child(PhotoProcessor(jobs, finder, settings, meter=meter), canary, relay)]
+    except BaseException as error:  # noqa: BLE001  Celery would log it and let the process take doorbells all the same
+        _end_badly(error, relay)
+    relay.start()
     threading.Thread(target=_beat, args=(jobs.store,), daemon=True, name="beat").start()
+
+
+@signals.worker_process_shutdown.connect
+def _before_exit(**_: Any) -> None:
+    for child in _children:
+        _send_last(child.relay)
+
+
+def _send_last(relay: Relay) -> None:
+    with suppress(RecordsUnavailable):
+        relay.send()
+
+
+def _end_badly(error: BaseException, relay: Relay) -> NoReturn:
+    logger.critical("this process cannot measure and ends; the pool starts another", exc_info=error)
+    _send_last(relay)
+    time.sleep(_AFTER_A_BAD_START_S)
+    os._exit(1)
+
+
+def _watched() -> list[QueueName]:
+    return [QueueName(name) for name in app.amqp.queues.consume_from]
 
 
 def _beat(store: JobStore) -> None:
     """Say that this process lives. A hang in native code that holds the interpreter stops this too, as it should."""
     pause = threading.Event()
-    watched = [QueueName(name) for name in app.amqp.queues.consume_from]
     while True:
         with suppress(RecordsUnavailable):  # missing beats show as a worker that is away
-            store.beat(socket.gethostname(), os.getpid(), watched, valid_s=3 * settings.worker_beat_s)
+            store.beat(socket.gethostname(), os.getpid(), _watched(), valid_s=3 * settings.worker_beat_s)
         pause.wait(settings.worker_beat_s)

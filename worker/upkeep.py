@@ -5,69 +5,68 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from contextlib import suppress
+from functools import partial
+from time import perf_counter
+from typing import Any
 
 from shared.config import Settings
-from shared.errors import Transient
+from shared.errors import RecordsUnavailable, StorageUnavailable
 from shared.jobs.reconciler import Reconciler
+from shared.metrics import STORAGE_CHECK_S, UP
 from shared.observability import configure_logging
 from shared.services import connect
+from shared.storage.base import ObjectStore
+from shared.telemetry.canary import FIRST_EVERY_S, send_due_canaries
+from shared.telemetry.duties import Duty, do_duties
+from shared.telemetry.meter import Meter, Relay
 
 logger = logging.getLogger("worker.upkeep")  # also when it is run as a program
-
-_AFTER_A_BUG_S: Final = 30.0
-
-
-@dataclass(slots=True)
-class _Duty:
-    """Something to be done every so often."""
-
-    name: str
-    run: Callable[[], Counter[str]]
-    every_s: float
-    due_s: float = 0.0
-
-    def run_if_due(self) -> None:
-        if time.monotonic() < self.due_s:
-            return
-        try:
-            done = self.run()
-        except Transient as error:
-            logger.warning("%s is put off: %s", self.name, error)
-            return
-        except Exception:  # the outer wall of this process: one bad object must not stop the rest of the upkeep
-            logger.exception("%s went wrong", self.name)
-            self.due_s = time.monotonic() + _AFTER_A_BUG_S
-            return
-        if done:
-            logger.info("%s: %s", self.name, ", ".join(f"{kind} {count}" for kind, count in sorted(done.items())))
-        self.due_s = time.monotonic() + self.every_s
 
 
 def keep_up(settings: Settings, stop: threading.Event) -> None:
     """Do every duty when it is due, until `stop` is set. What takes long has a thread of its own."""
-    reconciler = Reconciler(connect(settings).jobs)
+    jobs = connect(settings).jobs
+    meter = Meter()
+    relay = Relay(meter, jobs.store.metrics, every_s=settings.metrics_interval_s)
+    relay.start()
+    reconciler = Reconciler(jobs)
     pause_s = settings.reconcile_interval_s
-    rebuild = (_Duty("rebuild", reconciler.rebuild_if_lost, pause_s),)
+    rebuild = (Duty("rebuild", reconciler.rebuild_if_lost, pause_s),)
     searches = (
-        _Duty("sweep", reconciler.sweep, settings.sweep_interval_s),
-        _Duty("audit", reconciler.audit, settings.audit_interval_s),
+        Duty("sweep", reconciler.sweep, settings.sweep_interval_s),
+        Duty("audit", reconciler.audit, settings.audit_interval_s),
     )
-    batches = (_Duty("batches", reconciler.batches.due, pause_s),)
-    for duties in (rebuild, searches, batches):
-        threading.Thread(target=_do, args=(duties, pause_s, stop), daemon=True).start()
-    _do((_Duty("due", reconciler.due, pause_s),), pause_s, stop)
+    batches = (Duty("batches", reconciler.batches.due, pause_s),)
+    canaries = (Duty("canaries", partial(send_due_canaries, jobs), FIRST_EVERY_S),)
+    looks = (Duty("look", partial(_look, jobs.objects, meter), settings.metrics_interval_s),)
+    for duties, look_every_s in (
+        (rebuild, pause_s),
+        (searches, pause_s),
+        (batches, pause_s),
+        (canaries, FIRST_EVERY_S),
+        (looks, settings.metrics_interval_s),
+    ):
+        keep = partial(do_duties, duties, meter, pause_s=look_every_s, stop=stop)
+        threading.Thread(target=keep, daemon=True, name=duties[0].name).start()
+    do_duties((Duty("due", reconciler.due, pause_s),), meter, pause_s=pause_s, stop=stop)
+    with suppress(RecordsUnavailable):
+        relay.send()
 
 
-def _do(duties: Sequence[_Duty], pause_s: float, stop: threading.Event) -> None:
-    while not stop.is_set():
-        for duty in duties:
-            duty.run_if_due()
-        stop.wait(pause_s)
+def _look(objects: ObjectStore, meter: Meter) -> Counter[str]:
+    """See whether storage answers, and say that somebody looked."""
+    meter.hold(UP, 1, "upkeep")
+    began = perf_counter()
+    try:
+        objects.check()
+    except StorageUnavailable:
+        meter.hold(UP, 0, "storage")
+        raise
+    meter.hold(UP, 1, "storage")
+    meter.hold(STORAGE_CHECK_S, perf_counter() - began)
+    return Counter()
 
 
 def main() -> None:

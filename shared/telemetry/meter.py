@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
-from shared.errors import RecordsUnavailable, StorageUnavailable, Transient, UndeclaredMetric
+from shared.errors import QueueUnavailable, RecordsUnavailable, StorageUnavailable, Transient, UndeclaredMetric
 from shared.metrics import DEPENDENCY_ERRORS, Kind, histogram_series, metric, series
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 _INTERVALS_HELD: Final = 3
 """For so many intervals counts what a process held last: it may miss one."""
+
+_PARTS: Final = {RecordsUnavailable: "redis", StorageUnavailable: "storage", QueueUnavailable: "broker"}
 
 
 class Meter:
@@ -64,8 +66,9 @@ class Meter:
 
     def trouble(self, error: Transient) -> None:
         """Count that a part was away."""
-        part = "redis" if isinstance(error, RecordsUnavailable) else "broker"
-        self.count(DEPENDENCY_ERRORS, "storage" if isinstance(error, StorageUnavailable) else part)
+        for kind, part in _PARTS.items():
+            if isinstance(error, kind):
+                self.count(DEPENDENCY_ERRORS, part)
 
     @contextmanager
     def timed(self, name: str, *labels: str) -> Iterator[None]:
