@@ -202,7 +202,7 @@ def on_validation_error(error: ValidationError) -> Response:
 
 def register_problem_handlers(app: Flask) -> None:
     """Make every error of the app a problem."""
-    app.register_error_handler(ProblemError, problem_response)
+    app.register_error_handler(ProblemError, _on_problem)
     app.register_error_handler(HTTPException, _on_http_exception)
     app.register_error_handler(Transient, _on_transient)
     app.register_error_handler(ParseException, _on_broken_body)
@@ -231,6 +231,12 @@ _UNAUTHORIZED: Final = ProblemError(
     headers={"WWW-Authenticate": "Bearer"},
 )
 """One for all reasons: which of them it is, a stranger is not told."""
+
+
+def _on_problem(problem: ProblemError) -> Response:
+    if isinstance(problem.__cause__, Transient):
+        services().meter.trouble(problem.__cause__)
+    return problem_response(problem)
 
 
 def _always(problem: ProblemError) -> Any:

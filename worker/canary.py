@@ -70,7 +70,9 @@ class Canary:
             trouble = self._trouble()
         took_s = perf_counter() - began
         for queue in queues:
-            self._meter.count(CANARIES, queue, "wrong" if trouble else "ok")
+            # Both are there from the start: a step from nothing to one is none for Prometheus.
+            self._meter.count(CANARIES, queue, "ok", by=int(trouble is None))
+            self._meter.count(CANARIES, queue, "wrong", by=int(trouble is not None))
             with suppress(RecordsUnavailable):  # another one comes
                 self._store.canary_measured(queue, took_s=took_s, is_ok=trouble is None)
         if trouble is not None:

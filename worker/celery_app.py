@@ -1,4 +1,4 @@
-"""The Celery worker: `celery -A worker.celery_app worker`. One face mesh for each child process, built after fork."""
+"""The Celery worker: `celery --quiet -A worker.celery_app worker`. One face mesh for each child, built after fork."""
 
 from __future__ import annotations
 
@@ -79,6 +79,7 @@ def canary(queue: str) -> None:
         _end_badly(error, _prepared().relay)
 
 
+@signals.celeryd_init.connect  # before it warns of anything
 @signals.setup_logging.connect
 def _log(**_: Any) -> None:
     configure_logging(settings)

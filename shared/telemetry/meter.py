@@ -13,7 +13,14 @@ from contextlib import contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
-from shared.errors import QueueUnavailable, RecordsUnavailable, StorageUnavailable, Transient, UndeclaredMetric
+from shared.errors import (
+    QueueUnavailable,
+    RecordsRebuilding,
+    RecordsUnavailable,
+    StorageUnavailable,
+    Transient,
+    UndeclaredMetric,
+)
 from shared.metrics import DEPENDENCY_ERRORS, Kind, histogram_series, metric, series
 
 if TYPE_CHECKING:
@@ -24,7 +31,7 @@ logger = logging.getLogger(__name__)
 _INTERVALS_HELD: Final = 3
 """For so many intervals counts what a process held last: it may miss one."""
 
-_PARTS: Final = {RecordsUnavailable: "redis", StorageUnavailable: "storage", QueueUnavailable: "broker"}
+_PARTS: Final = ((RecordsUnavailable, "redis"), (StorageUnavailable, "storage"), (QueueUnavailable, "broker"))
 
 
 class Meter:
@@ -65,8 +72,10 @@ class Meter:
             self._held[kept] = self._held.get(kept, 0) + by
 
     def trouble(self, error: Transient) -> None:
-        """Count that a part was away."""
-        for kind, part in _PARTS.items():
+        """Count that a part was away; one that is being rebuilt is not."""
+        if isinstance(error, RecordsRebuilding):
+            return
+        for kind, part in _PARTS:
             if isinstance(error, kind):
                 self.count(DEPENDENCY_ERRORS, part)
 

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from shared.names import QueueName
 from shared.schemas import JobStatus
 
-CANARY_KEPT_S: Final = 3600.0
+CANARY_KEPT_S: Final = 86_400.0
 """How long it is known what became of the last canary."""
 TOKEN_KEPT_S: Final = 600.0
 """How long it is known that amounts were added, should they be sent again because the answer was lost."""
