@@ -9,7 +9,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
 from celery import signals
 
@@ -34,23 +34,26 @@ settings = Settings()
 app = make_celery(settings)
 
 
+_Part = TypeVar("_Part")
+
+
 @dataclass(slots=True)
 class _Child:
     """What a child process has once it was forked."""
 
-    processor: PhotoProcessor
-    canary: Canary
-    relay: Relay
+    processor: PhotoProcessor | None = None
+    canary: Canary | None = None
+    relay: Relay | None = None
 
 
-_children: list[_Child] = []
+_child = _Child()
 
 
-def _prepared() -> _Child:
-    if not _children:
+def _prepared(part: _Part | None) -> _Part:
+    if part is None:
         message = "this process was not prepared: tasks run in the prefork pool only"
         raise RuntimeError(message)
-    return _children[0]
+    return part
 
 
 @app.task(name=TaskName.MEASURE_JOB)
@@ -58,7 +61,7 @@ def measure_job(job_id: str) -> None:
     """Measure the photo of a job, if it is still there to be measured."""
     # Nothing was claimed when this is raised, so nothing is lost: the reconciler rings again.
     with suppress(Transient):
-        _prepared().processor.process(job_id)
+        _prepared(_child.processor).process(job_id)
 
 
 # What is left of a chunk when the doorbells' grace is over is handed out again; the last one begun may take its lease.
@@ -67,16 +70,16 @@ def measure_bulk() -> None:
     """Measure the next photos of the queue in which tenants take turns."""
     # What was handed out and not claimed is handed out again.
     with suppress(Transient):
-        _prepared().processor.process_next(QueueName.BULK)
+        _prepared(_child.processor).process_next(QueueName.BULK)
 
 
 @app.task(name=TaskName.CANARY)
 def canary(queue: str) -> None:
     """Measure a known portrait. A process that gets it wrong must measure nothing else."""
     try:
-        _prepared().canary.sing([QueueName(queue)])
+        _prepared(_child.canary).sing([QueueName(queue)])
     except CanaryWrong as error:
-        _end_badly(error, _prepared().relay)
+        _end_badly(error)
 
 
 @signals.celeryd_init.connect  # before it warns of anything
@@ -95,33 +98,33 @@ def _before_fork(**_: Any) -> None:
 def _after_fork(**_: Any) -> None:
     jobs = connect(settings).jobs
     meter = Meter()
-    relay = Relay(meter, jobs.store.metrics, every_s=settings.metrics_interval_s)
+    _child.relay = relay = Relay(meter, jobs.store.metrics, every_s=settings.metrics_interval_s)
     try:
         finder = FaceFinder()
-        canary = Canary(finder, jobs.store.metrics, settings, meter)
+        _child.canary = Canary(finder, jobs.store.metrics, settings, meter)
         # Also what the first photo would have to wait for otherwise: graphs are warm after one picture.
-        canary.sing(_watched())
-        _children[:] = [_Child(PhotoProcessor(jobs, finder, settings, meter=meter), canary, relay)]
+        _child.canary.sing(_watched())
+        _child.processor = PhotoProcessor(jobs, finder, settings, meter=meter)
     except BaseException as error:  # noqa: BLE001  Celery would log it and let the process take doorbells all the same
-        _end_badly(error, relay)
+        _end_badly(error)
     relay.start()
     threading.Thread(target=_beat, args=(jobs.store,), daemon=True, name="beat").start()
 
 
 @signals.worker_process_shutdown.connect
 def _before_exit(**_: Any) -> None:
-    for child in _children:
-        _send_last(child.relay)
+    _send_last()
 
 
-def _send_last(relay: Relay) -> None:
-    with suppress(RecordsUnavailable):
-        relay.send()
+def _send_last() -> None:
+    if _child.relay is not None:
+        with suppress(RecordsUnavailable):
+            _child.relay.send()
 
 
-def _end_badly(error: BaseException, relay: Relay) -> NoReturn:
+def _end_badly(error: BaseException) -> NoReturn:
     logger.critical("this process cannot measure and ends; the pool starts another", exc_info=error)
-    _send_last(relay)
+    _send_last()
     time.sleep(_AFTER_A_BAD_START_S)
     os._exit(1)
 

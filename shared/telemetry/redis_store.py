@@ -75,7 +75,8 @@ class RedisMetricStore:
         now = self._clock()
         with self._link.commands() as redis:
             holders = decoded(redis.zrangebyscore(_HOLDERS, now, "+inf"))
-            pipeline = redis.pipeline(transaction=False)
+            # At one time: what was accepted is what has ended and what is open.
+            pipeline = redis.pipeline(transaction=True)
             for key in (_COUNTS, _OPEN, _MEASURED):
                 pipeline.hgetall(key)
             pipeline.zcard(_CLEANUPS)
