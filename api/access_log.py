@@ -16,7 +16,7 @@ from flask import Flask, Response, g, request
 
 from shared.metrics import PROBLEMS, REQUEST_S, REQUESTS
 from shared.names import BATCH_ID_PATTERN, JOB_ID_PATTERN
-from shared.observability import bind_context, forget_context
+from shared.observability import bind_context, context, forget_context
 from shared.telemetry.meter import Meter
 
 logger = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ def log_requests(app: Flask, meter: Meter) -> None:
             "status": response.status_code,
             "request_id": g.get("request_id"),
             "tenant": g.get("tenant"),
-            **_ids(request.view_args),
+            **{name: value for name, value in context().items() if name in {"job", "batch"}},
             **_made(response),
         }
         code = _code(response)

@@ -94,6 +94,11 @@ def bind_context(**about: object) -> None:
     structlog.contextvars.bind_contextvars(**_known(about))
 
 
+def context() -> dict[str, object]:
+    """Return what the lines of this thread of work are about."""
+    return structlog.contextvars.get_contextvars()
+
+
 @contextmanager
 def about(**about: object) -> Iterator[None]:
     """Say what the lines of the block are about: `request_id`, `tenant`, `job`, `batch`, `attempt`, `delivery`."""

@@ -30,6 +30,7 @@ from shared.jobs.record import JobRecord
 from shared.jobs.replays import accepted_job
 from shared.jobs.store import JobQuery
 from shared.names import BATCH_ID_PATTERN, JOB_ID_PATTERN, QueueName
+from shared.observability import bind_context
 from shared.schema_base import Schema
 from shared.schemas import Job, JobList, JobStatus, Reference
 
@@ -173,11 +174,13 @@ def accept(submission: Submission, mark: KeyMark | None = None) -> JobRecord:
     """
     options = check_webhook_of(submission.options)
     try:
-        return services().jobs.accept(tenant(), submission.photo, options, QueueName.INTERACTIVE, mark)
+        record = services().jobs.accept(tenant(), submission.photo, options, QueueName.INTERACTIVE, mark)
     except Transient as error:
         logger.warning("request %s: no photo is accepted: %s", g.get("request_id"), error)
         detail = "A part of the service does not answer now. Nothing was accepted; send the same again in a moment."
         raise unavailable(detail) from error
+    bind_context(job=record.id)
+    return record
 
 
 def wait_for(record: JobRecord, timeout_s: float) -> JobRecord:
