@@ -215,8 +215,7 @@ class MemoryDeliveryStore:
     @_atomic
     def overdue(self) -> Overdue:
         """Return how much is due that no sender has taken."""
-        due_ms = [entry.record.next_ms or 0 for entry in self._waiting()]
-        due_ms = [at_ms for at_ms in due_ms if at_ms <= self._clock()]
+        due_ms = [at_ms for e in self._waiting() if (at_ms := e.record.next_ms or 0) <= self._clock()]
         return Overdue(len(due_ms), min(due_ms, default=None))
 
     @_atomic

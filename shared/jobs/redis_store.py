@@ -11,10 +11,10 @@ from shared.clock import Clock, system_clock, to_ms
 from shared.fetches.redis_store import RedisFetchStore
 from shared.jobs.announcements import Announcement
 from shared.jobs.redis_batches import RedisBatchStore
-from shared.jobs.redis_fields import error_json, job_of, reference_hash
+from shared.jobs.redis_fields import cleanup_of, error_json, job_of, reference_hash
 from shared.jobs.redis_idempotency import RedisIdempotencyIndex
 from shared.jobs.redis_link import PREFIX, RedisFinishedFeed, RedisLink, decoded
-from shared.jobs.store import Claim, ClaimRefusal, Cleanup, CleanupKind, JobQuery, Settlement
+from shared.jobs.store import Claim, ClaimRefusal, Cleanup, JobQuery, Settlement
 from shared.names import QueueName
 from shared.schemas import JobStatus
 from shared.telemetry.redis_store import RedisMetricStore
@@ -38,11 +38,6 @@ class _Waiting:
     handed_out: int
     overdue: int
     before: int | None
-
-
-def _cleanup(member: str) -> Cleanup:
-    kind, tenant, job_id, batch_id = member.split("|")
-    return Cleanup(CleanupKind(kind), tenant, job_id, batch_id or None)
 
 
 def _bounds(query: JobQuery) -> tuple[str, str | None]:
@@ -242,7 +237,7 @@ class RedisJobStore:
 
     def due_cleanups(self, limit: int, *, grace_s: float) -> list[Cleanup]:
         """Return debts to storage that are older than `grace_s`."""
-        return [_cleanup(member) for member in self._link.due("cleanups", self._in(-grace_s), limit)]
+        return [cleanup_of(member) for member in self._link.due("cleanups", self._in(-grace_s), limit)]
 
     def cleaned(self, cleanup: Cleanup) -> None:
         """Note that a debt to storage is paid."""

@@ -14,6 +14,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 from shared.errors import (
+    KeysUnavailable,
     QueueUnavailable,
     RecordsRebuilding,
     RecordsUnavailable,
@@ -31,7 +32,12 @@ logger = logging.getLogger(__name__)
 _INTERVALS_HELD: Final = 3
 """For so many intervals counts what a process held last: it may miss one."""
 
-_PARTS: Final = ((RecordsUnavailable, "redis"), (StorageUnavailable, "storage"), (QueueUnavailable, "broker"))
+_PARTS: Final = (
+    (RecordsUnavailable, "redis"),
+    (StorageUnavailable, "storage"),
+    (KeysUnavailable, "storage"),  # where they are kept
+    (QueueUnavailable, "broker"),
+)
 
 
 class Meter:
