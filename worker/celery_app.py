@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NoReturn, TypeVar
 
 from celery import signals
+from celery.utils.log import get_multiprocessing_logger
 
 from shared.config import Settings
 from shared.errors import RecordsUnavailable, Transient
@@ -86,6 +87,7 @@ def canary(queue: str) -> None:
 @signals.setup_logging.connect
 def _log(**_: Any) -> None:
     configure_logging(settings)
+    get_multiprocessing_logger().propagate = True  # what the pool says of its processes, such as who was killed
 
 
 @signals.worker_init.connect

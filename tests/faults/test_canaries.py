@@ -75,6 +75,17 @@ def test_a_worker_that_hangs_makes_the_service_unready(seen: Stack, readiness: C
             os.kill(child, signal.SIGCONT)
 
 
+def test_what_the_pool_says_of_a_killed_process_is_json_too(
+    seen: Stack, readiness: Callable[[], dict[str, Any]]
+) -> None:
+    pid = seen.supervisor.pid(INTERACTIVE)
+    assert pid is not None
+    log = seen.folder.logs / f"{INTERACTIVE}.log"
+    os.kill(children_of(pid)[0], signal.SIGKILL)
+    wait_until(lambda: "SIGKILL" in log.read_text(), "nobody said so", WITHIN_S)
+    assert [line for line in log.read_text().splitlines() if not line.startswith("{")] == []
+
+
 def test_a_worker_that_is_not_there_makes_the_service_unready(
     seen: Stack, readiness: Callable[[], dict[str, Any]]
 ) -> None:
