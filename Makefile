@@ -63,8 +63,9 @@ fuzz: $(READY) ## damaged files into every door; options SECONDS=600 SEED=n (wha
 evaluate: $(READY) ## accuracy on photos with hand-placed points: PHOTOS=DIR OUT=DIR RENDERS=n (heads turned, slow)
 	@$(BIN)/python -m bench.evaluate --data $(PHOTOS) --out $(OUT) --renders $(RENDERS)
 
-docs: $(READY) ## write docs/configuration.md from the settings
+docs: $(READY) ## write docs/configuration.md from the settings, docs/operations/metrics.md from the metrics
 	@$(BIN)/python -m docs.configuration
+	@$(BIN)/python -m docs.metrics
 
 docker-test: $(READY) ## build the images, start them with compose, measure a photo through them (needs Docker)
 	@$(BIN)/python -m pytest -s tests/docker/compose_run.py

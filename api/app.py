@@ -8,12 +8,13 @@ import orjson
 from flask.json.provider import DefaultJSONProvider
 from flask_openapi3 import Info, OpenAPI
 
+from api.access_log import begin_requests, log_requests
 from api.admission import register_admission
 from api.context import Services, attach
 from api.guard import register_guard
 from api.openapi_security import SECURITY_SCHEMES
 from api.problems import on_validation_error, register_problem_handlers
-from api.routes import batch_reports, batches, deletions, exports, jobs, legacy, service, webhooks
+from api.routes import batch_reports, batches, deletions, exports, jobs, legacy, metrics, service, webhooks
 from api.upload_places import register_upload_places
 from shared.schemas import Problem
 
@@ -43,11 +44,14 @@ def create_app(services: Services) -> OpenAPI:
     app.json = _BoundedJson(app)
     app.url_map.merge_slashes = False  # two slashes are another path, not a redirect to this one
     attach(app, services)
+    begin_requests(app)
     register_guard(app, services)
+    log_requests(app, services.meter)
     register_problem_handlers(app)
     register_admission(app, services)
     register_upload_places(app, services.settings.max_batch_uploads)
-    for blueprint in (jobs.bp, batches.bp, deletions.bp, exports.bp, webhooks.bp, legacy.bp, service.bp):
+    ours = (jobs, batches, deletions, exports, webhooks, legacy, service, metrics)
+    for blueprint in (module.bp for module in ours):
         app.register_api(blueprint)
     batch_reports.register_batch_reports(app, services.settings)
     app.register_blueprint(service.pages)

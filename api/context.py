@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, cast
 
 from flask import Flask, current_app, g
@@ -11,6 +11,7 @@ from api.waiting import Waiters
 from shared.config import Settings
 from shared.deliveries.desk import DeliveryDesk
 from shared.jobs.lifecycle import JobLifecycle
+from shared.telemetry.meter import Meter
 
 EXTENSION: Final = "facefit"
 
@@ -23,6 +24,7 @@ class Services:
     desk: DeliveryDesk
     waiters: Waiters
     settings: Settings
+    meter: Meter = field(default_factory=Meter)
 
 
 def attach(app: Flask, services: Services) -> None:

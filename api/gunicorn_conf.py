@@ -5,17 +5,22 @@ Given to gunicorn as `-c python:api.gunicorn_conf`; every name below that is not
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+
+from gunicorn.glogging import Logger
 
 from api.context import EXTENSION
 from api.request_heads import MAX_REQUEST_LINE_BYTES
 from shared.config import Settings, is_loopback
-from shared.errors import ConfigurationError, StorageUnavailable
+from shared.errors import ConfigurationError, RecordsUnavailable, StorageUnavailable
 from shared.keys.archive import KeyArchive
+from shared.observability import configure_logging
 from shared.storage.s3 import S3ObjectStore
 
 if TYPE_CHECKING:
@@ -37,6 +42,21 @@ graceful_timeout = 6
 keepalive = 15
 control_socket_disable = True
 loglevel = _settings.log_level.lower()
+
+
+class OneWayLogger(Logger):  # type: ignore[misc]
+    """Has the server's own lines go where all others go, in the same form."""
+
+    def setup(self, cfg: Any) -> None:
+        """Take away the server's handlers, and let its lines pass on."""
+        super().setup(cfg)
+        configure_logging(_settings)
+        for log in (self.error_log, self.access_log):
+            log.handlers.clear()
+            log.propagate = True
+
+
+logger_class = OneWayLogger
 
 
 def refuse_open_door(addresses: Sequence[Any], settings: Settings, are_keys_there: Callable[[], bool]) -> None:
@@ -100,3 +120,11 @@ def post_worker_init(worker: Any) -> None:
             stop(number, frame)
 
     signal.signal(signal.SIGTERM, release_and_stop)
+
+
+def worker_exit(_server: Any, worker: Any) -> None:
+    """When the process ends, what it has counted is sent."""
+    relay = getattr(sys.modules.get("api.wsgi"), "relay", None)
+    if relay is not None and worker.pid == os.getpid():
+        with suppress(RecordsUnavailable):
+            relay.send()

@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 from werkzeug.exceptions import HTTPException
 
 from api import rate_limit_fields
+from api.context import services
 from shared.errors import (
     AlreadyFinished,
     ArchiveInvalid,
@@ -224,7 +225,7 @@ def on_validation_error(error: ValidationError) -> Response:
 
 def register_problem_handlers(app: Flask) -> None:
     """Make every error of the app a problem."""
-    app.register_error_handler(ProblemError, problem_response)
+    app.register_error_handler(ProblemError, _on_problem)
     app.register_error_handler(HTTPException, _on_http_exception)
     app.register_error_handler(Transient, _on_transient)
     app.register_error_handler(ParseException, _on_broken_body)
@@ -254,6 +255,12 @@ _UNAUTHORIZED: Final = ProblemError(
     headers={"WWW-Authenticate": "Bearer"},
 )
 """One for all reasons: which of them it is, a stranger is not told."""
+
+
+def _on_problem(problem: ProblemError) -> Response:
+    if isinstance(problem.__cause__, Transient):
+        services().meter.trouble(problem.__cause__)
+    return problem_response(problem)
 
 
 def _always(problem: ProblemError) -> Any:
@@ -303,6 +310,7 @@ def _on_broken_body(error: ParseException) -> Response:
 
 def _on_transient(error: Transient) -> Response:
     logger.warning("request %s: %s", g.get("request_id"), error)
+    services().meter.trouble(error)
     detail = "A part of the service does not answer now; ask again in a moment."
     if isinstance(error, RecordsRebuilding):
         detail = "The records are being rebuilt after a loss; nothing is lost, ask again in a moment."

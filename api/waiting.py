@@ -16,6 +16,8 @@ from typing import Final, Protocol, TypeVar
 from api.places import Places
 from shared.errors import RecordsUnavailable
 from shared.jobs.store import FinishedFeed, JobStore
+from shared.metrics import WAITERS
+from shared.telemetry.meter import Meter
 
 _LISTEN_S: Final = 5.0
 _RECONNECT_PAUSE_S: Final = 0.5
@@ -59,11 +61,14 @@ class Waiters:
         Whose finished jobs are listened for.
     places : int
         How many may wait at once in this process; one tenant, one fewer.
+    meter : Meter or None
+        Where it is noted how many do.
     """
 
-    def __init__(self, store: JobStore, *, places: int) -> None:
+    def __init__(self, store: JobStore, *, places: int, meter: Meter | None = None) -> None:
         self._store = store
         self._places = Places(places)
+        self._meter = meter or Meter()
         self._events: defaultdict[str, set[threading.Event]] = defaultdict(set)
         self._lock = threading.Lock()
         self._listening = threading.Event()
@@ -92,7 +97,13 @@ class Waiters:
         if record.status.is_terminal or timeout_s <= 0 or self._closing.is_set():
             return record
         with self._places.place(record.tenant) as is_given:
-            return self._wait(record.id, time.monotonic() + timeout_s, read) if is_given else record
+            if not is_given:
+                return record
+            self._meter.add_held(WAITERS, 1)
+            try:
+                return self._wait(record.id, time.monotonic() + timeout_s, read)
+            finally:
+                self._meter.add_held(WAITERS, -1)
 
     def close(self) -> None:
         """Let everyone who waits have an answer now, since the process is about to stop."""

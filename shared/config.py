@@ -310,6 +310,19 @@ class Settings(BaseSettings):
     storage_connect_timeout_s: float = Field(2.0, gt=0, description="The longest wait for a connection to the store.")
     storage_read_timeout_s: float = Field(10.0, gt=0, description="The longest wait for bytes from the store.")
 
+    # What is seen from outside
+    canary_interval_s: float = Field(
+        15.0,
+        gt=0,
+        description="How often a known portrait goes through the workers of each queue. One that was measured as it"
+        " should be counts as a sign of life for three times as long.",
+    )
+    metrics_interval_s: float = Field(
+        5.0, gt=0, description="How often a process adds what it has counted to what `/metrics` shows."
+    )
+    log_format: Literal["json", "text"] = Field(
+        "json", description="How lines are logged: for machines, or for a person at a terminal."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is logged, and above.")
 
     @model_validator(mode="after")

@@ -186,6 +186,10 @@ class KeyRefused(FacefitError):
     """Raised when a request comes without an API key, or with one that does not open the door (any more)."""
 
 
+class UndeclaredMetric(FacefitError):
+    """Raised when something is counted that `shared/metrics.py` does not list, or under other labels."""
+
+
 class ConfigurationError(FacefitError):
     """Raised when the settings ask for something the service refuses to do; it does not start."""
 

@@ -44,6 +44,7 @@ class TaskName(StrEnum):
 
     MEASURE_JOB = "facefit.measure_job"
     MEASURE_BULK = "facefit.measure_bulk"
+    CANARY = "facefit.canary"
 
 
 def is_tenant(text: str) -> bool:

@@ -28,6 +28,8 @@ second (50 s by default)."""
 
 ANY: Final = "any"
 """Stands for a message that names no job."""
+A_CANARY: Final = "canary"
+"""Stands for a canary."""
 
 
 class Doorbell(Protocol):
@@ -47,6 +49,10 @@ class Doorbell(Protocol):
 
     def call(self, queue: QueueName, times: int) -> None:
         """Send messages that name no job, on a queue that takes turns; raises as `ring` does."""
+        ...
+
+    def send_canary(self, queue: QueueName) -> None:
+        """Send a message that has its receiver measure a known portrait; raises as `ring` does."""
         ...
 
     def depth(self, queue: QueueName) -> int:
@@ -108,6 +114,11 @@ class CeleryDoorbell:
         for _ in range(times):
             self._send(TaskName.MEASURE_BULK, [], queue)
 
+    def send_canary(self, queue: QueueName) -> None:
+        """Send a message that has its receiver measure a known portrait; see `Doorbell`."""
+        _check_declared(queue)
+        self._send(TaskName.CANARY, [queue.value], queue)
+
     def _send(self, task: TaskName, args: list[str], queue: QueueName) -> None:
         try:
             self._app.send_task(task, args=args, queue=queue.value)
@@ -158,6 +169,12 @@ class MemoryDoorbell:
         self._reach()
         self.rung[queue] += [ANY] * times
 
+    def send_canary(self, queue: QueueName) -> None:
+        """Keep one message."""
+        _check_declared(queue)
+        self._reach()
+        self.rung[queue].append(A_CANARY)
+
     def depth(self, queue: QueueName) -> int:
         """Return how many messages nobody has taken."""
         self._reach()
@@ -179,3 +196,8 @@ def _check(queue: object, job_id: str) -> None:
 def _check_turns(queue: object) -> None:
     if not isinstance(queue, QueueName) or not queue.takes_turns:
         raise UndeclaredQueue(f"no worker watches {queue!r} for messages that name no job")
+
+
+def _check_declared(queue: object) -> None:
+    if not isinstance(queue, QueueName):
+        raise UndeclaredQueue(f"no worker watches {queue!r}")

@@ -320,10 +320,24 @@ class DependencyState(Schema):
     detail: str | None = None
 
 
+class WorkerState(DependencyState):
+    """Whether the workers of a queue measure photos, by what was seen of them lately."""
+
+    seen: Literal["canary", "photo"] | None = None
+    """What says so, the later of the two: a known portrait that was measured as it should be, or a result of a job."""
+    seen_age_s: float | None = None
+    """How long ago that was."""
+    canary_s: float | None = None
+    """How long the last canary took that was measured as it should be."""
+
+
 class Readiness(Schema):
     """Whether the service can take a photo and measure it."""
 
     status: Literal["ready", "not_ready"]
     redis: DependencyState
     storage: DependencyState
-    worker: DependencyState
+    worker: WorkerState
+    """Of single photos."""
+    worker_bulk: WorkerState
+    """Of batches; the service is ready without."""

@@ -83,7 +83,7 @@ def services(settings: Mapping[str, str]) -> tuple[ChildSpec, ...]:
 
 
 def _worker(worker: Worker, env: Mapping[str, str]) -> ChildSpec:
-    command = ("celery", "-A", "worker.celery_app", "worker", "--queues", ",".join(worker.queues))
+    command = ("celery", "--quiet", "-A", "worker.celery_app", "worker", "--queues", ",".join(worker.queues))
     pool = ("--concurrency", str(worker.concurrency), "--prefetch-multiplier", "1")
     quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "INFO")
     node = ("-n", f"{worker.name.removeprefix('worker-')}@%h")

@@ -10,31 +10,33 @@ import logging
 import signal
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
-from shared.clock import to_ms
+from shared.clock import MS_PER_S, to_ms
 from shared.config import Settings
 from shared.deliveries.desk import DeliveryDesk
 from shared.deliveries.record import Attempt
 from shared.deliveries.schedule import retry_after_s
 from shared.deliveries.store import DeliveryClaim
 from shared.deliveries.upkeep import DeliveryUpkeep
-from shared.errors import Transient, UnreadableObject
+from shared.errors import RecordsUnavailable, Transient, UnreadableObject
 from shared.fetches.desk import FetchDesk
-from shared.observability import configure_logging
+from shared.metrics import DELIVERY_ATTEMPTS, DELIVERY_S
+from shared.observability import about, configure_logging
 from shared.outbound import OutboundAnswer, OutboundClient, Resolver, look_up
 from shared.services import connect
 from shared.signing import sign
 from shared.targets import TargetForbidden
+from shared.telemetry.duties import Duty, do_duties
+from shared.telemetry.meter import Meter, Relay
 from shared.wire import TargetUnreachable
 from worker.fetching import Fetcher
 from worker.hands import Hands
 
 logger = logging.getLogger("worker.delivery")  # also when it is run as a program
 
-_AFTER_A_BUG_S: Final = 30.0
 _REDIRECTS: Final = range(300, 400)
 
 
@@ -47,11 +49,14 @@ class Sender:
         Who gives out what is due.
     client : OutboundClient
         The one door to the outside.
+    meter : Meter or None
+        Where attempts are counted.
     """
 
-    def __init__(self, desk: DeliveryDesk, client: OutboundClient) -> None:
+    def __init__(self, desk: DeliveryDesk, client: OutboundClient, meter: Meter | None = None) -> None:
         self._desk = desk
         self._client = client
+        self._meter = meter or Meter()
 
     def run(self, stop: threading.Event) -> None:
         """Send what is due, several at once, until `stop` is set; then finish what was begun."""
@@ -61,6 +66,11 @@ class Sender:
 
     def deliver(self, claim: DeliveryClaim) -> None:
         """Make one attempt and note it. What goes wrong on our side is not held against the receiver."""
+        record = claim.record
+        with about(delivery=record.id, job=record.job_id, batch=record.batch_id, tenant=record.tenant):
+            self._deliver(claim)
+
+    def _deliver(self, claim: DeliveryClaim) -> None:
         delivery_id = claim.record.id
         try:
             body = self._desk.body_of(claim)
@@ -69,9 +79,13 @@ class Sender:
             secrets = self._desk.secrets.signing(claim.record.tenant, claim.secrets_version)
         except (Transient, UnreadableObject) as error:
             logger.warning("delivery %s is put off: %s", delivery_id, error)
+            if isinstance(error, Transient):
+                self._meter.trouble(error)
             self._give_back(claim)
             return
         attempt, asked_s = self._attempt(claim, body, secrets)
+        self._meter.count(DELIVERY_ATTEMPTS, attempt.error or "delivered")
+        self._meter.observe(DELIVERY_S, (attempt.duration_ms or 0) / MS_PER_S)
         try:
             self._desk.record(claim, attempt, body, retry_after_s=asked_s)
         except Transient as error:
@@ -112,26 +126,15 @@ def _trouble_with(answer: OutboundAnswer) -> str | None:
     return "redirect" if answer.status in _REDIRECTS else "status"
 
 
-def send(desk: DeliveryDesk, client: OutboundClient, stop: threading.Event) -> None:
+def send(desk: DeliveryDesk, client: OutboundClient, stop: threading.Event, meter: Meter | None = None) -> None:
     """Send what is due, and keep the deliveries up, until `stop` is set."""
+    meter = meter or Meter()
     upkeep = DeliveryUpkeep(desk)
-    for duty in (upkeep.rebuild_if_lost, upkeep.due):
-        threading.Thread(target=_repeat, args=(duty, desk.settings.reconcile_interval_s, stop), daemon=True).start()
-    Sender(desk, client).run(stop)
-
-
-def _repeat(duty: Callable[[], Counter[str]], pause_s: float, stop: threading.Event) -> None:
-    while not stop.is_set():
-        wait_s = pause_s
-        try:
-            if done := duty():
-                logger.info("upkeep: %s", ", ".join(f"{kind} {count}" for kind, count in sorted(done.items())))
-        except Transient as error:
-            logger.warning("upkeep is put off: %s", error)
-        except Exception:  # an outer wall: one bad object must not stop the rest
-            logger.exception("upkeep went wrong")
-            wait_s = _AFTER_A_BUG_S
-        stop.wait(wait_s)
+    pause_s = desk.settings.reconcile_interval_s
+    for name, duty in (("deliveries_rebuild", upkeep.rebuild_if_lost), ("deliveries", upkeep.due)):
+        keep = partial(do_duties, (Duty(name, duty, pause_s),), meter, pause_s=pause_s, stop=stop)
+        threading.Thread(target=keep, daemon=True, name=name).start()
+    Sender(desk, client, meter).run(stop)
 
 
 def main(resolve: Resolver = look_up) -> None:
@@ -152,14 +155,19 @@ def main(resolve: Resolver = look_up) -> None:
     signal.signal(signal.SIGTERM, set_stop)
     signal.signal(signal.SIGINT, set_stop)
     connected = connect(settings)
+    meter = Meter()
+    relay = Relay(meter, connected.jobs.store.metrics, every_s=settings.metrics_interval_s)
+    relay.start()
     outside = OutboundClient(settings.outbound_policy(settings.fetch_timeout_s), resolve=resolve)
-    fetcher = Fetcher(FetchDesk(connected.jobs), outside)
+    fetcher = Fetcher(FetchDesk(connected.jobs), outside, meter)
     fetching = threading.Thread(target=fetcher.run, args=(stop,), name="fetcher")
     fetching.start()
     logger.info("the sender is running")
     receivers = OutboundClient(settings.outbound_policy(settings.webhook_timeout_s), resolve=resolve)
-    send(connected.desk, receivers, stop)
+    send(connected.desk, receivers, stop, meter)
     fetching.join()
+    with suppress(RecordsUnavailable):
+        relay.send()
 
 
 if __name__ == "__main__":

@@ -24,8 +24,11 @@ from shared.fetches.store import FetchClaim
 from shared.fetches.tickets import PhotoUrl
 from shared.image_formats import SNIFF_BYTES, sniff_image_format
 from shared.jobs.lifecycle import Upload
+from shared.metrics import FETCHES
+from shared.observability import about
 from shared.outbound import AnswerTooLarge, OutboundAnswer, OutboundClient
 from shared.targets import TargetForbidden
+from shared.telemetry.meter import Meter
 from shared.wire import TargetUnreachable, Trouble
 from worker.hands import Hands
 
@@ -70,11 +73,14 @@ class Fetcher:
         Who gives out what is due.
     client : OutboundClient
         The one door to the outside.
+    meter : Meter or None
+        Where attempts are counted.
     """
 
-    def __init__(self, desk: FetchDesk, client: OutboundClient) -> None:
+    def __init__(self, desk: FetchDesk, client: OutboundClient, meter: Meter | None = None) -> None:
         self._desk = desk
         self._client = client
+        self._meter = meter or Meter()
 
     def run(self, stop: threading.Event) -> None:
         """Fetch what is due, several at once, until `stop` is set; then finish what was begun."""
@@ -84,33 +90,43 @@ class Fetcher:
 
     def fetch(self, claim: FetchClaim) -> None:
         """Make one attempt. What goes wrong on our side is not held against the photo."""
+        record = claim.record
+        with about(job=record.id, batch=record.batch_id, tenant=record.tenant):
+            self._fetch_and_say(claim)
+
+    def _fetch_and_say(self, claim: FetchClaim) -> None:
         try:
-            became = self._fetch(claim)
+            outcome, became = self._fetch(claim)
         except (Transient, OSError) as error:  # of the network's all have a name; this is a temporary file without room
-            became = f"put off, {error}"
+            outcome, became = "put_off", f"put off, {error}"
+            if isinstance(error, Transient):
+                self._meter.trouble(error)
             self._give_back(claim)
+        self._meter.count(FETCHES, outcome)
         logger.info("photo of %s from %s: %s", claim.record.id, _receiver(claim), became)
 
-    def _fetch(self, claim: FetchClaim) -> str:
-        """Make one attempt; return in a few words what became of it."""
+    def _fetch(self, claim: FetchClaim) -> tuple[str, str]:
+        """Make one attempt; return in one word, and in a few, what became of it."""
         try:
             photo = self._desk.photo_of(claim)
             if photo is None:
-                return "not needed"
+                return "unwanted", "not needed"
             with cast("IO[bytes]", tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)) as body:
                 upload = self._got(photo, body)
-                return "fetched" if self._desk.stored(claim, upload) else "not wanted any more"
+                if self._desk.stored(claim, upload):
+                    return "fetched", "fetched"
+                return "unwanted", "not wanted any more"
         except MayPass as failure:
             asked_s = retry_after_s(failure.retry_after, now_ms=self._desk.clock())
             again = self._desk.put_off(claim, failure, retry_after_s=asked_s)
-            return f"{failure.message} It is tried again." if again else failure.message
+            return ("again", f"{failure.message} It is tried again.") if again else ("failed", failure.message)
         except UnreadableObject:
             logger.exception("what names the URL of %s cannot be read", claim.record.id)
             self._desk.put_off(claim, FetchFailed("The service lost the URL of this photo."))
-            return "unreadable"
+            return "unreadable", "unreadable"
         except Rejected as rejection:
             self._desk.reject(claim, rejection)
-            return rejection.message
+            return rejection.code, rejection.message
 
     def _got(self, photo: PhotoUrl, body: IO[bytes]) -> Upload:
         """Get a photo into a file; raise `Rejected` for what is none, `MayPass` for what may be one another time."""

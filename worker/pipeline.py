@@ -64,19 +64,22 @@ class Measured:
 
 
 @dataclass(slots=True)
-class _Timings:
-    """Stage by stage, in milliseconds; a stage that runs twice counts both."""
+class Timings:
+    """Stage by stage, in milliseconds; a stage that runs twice counts both, one that raises counts none."""
 
     ms: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
+        """Add what the block takes to a stage."""
         began = time.perf_counter()
         yield
         self.ms[name] = round(self.ms.get(name, 0.0) + (time.perf_counter() - began) * 1000, _TIMING_DECIMALS)
 
 
-def measure_photo(data: bytes, options: JobOptions, finder: FaceFinder, limits: DecodeLimits) -> Measured:
+def measure_photo(
+    data: bytes, options: JobOptions, finder: FaceFinder, limits: DecodeLimits, timings: Timings | None = None
+) -> Measured:
     """Decode a photo, find its faces and measure them.
 
     Parameters
@@ -89,6 +92,8 @@ def measure_photo(data: bytes, options: JobOptions, finder: FaceFinder, limits: 
         The face finder of this process.
     limits : DecodeLimits
         What a photo may be.
+    timings : Timings or None
+        Where the time of each stage is noted, also of a photo that is rejected after it.
 
     Returns
     -------
@@ -101,7 +106,7 @@ def measure_photo(data: bytes, options: JobOptions, finder: FaceFinder, limits: 
         If the photo is at fault: no image, too large, too small, damaged, without a face or with one that is too
         small, without the reference object that was asked for, or not good enough for what was required.
     """
-    timings = _Timings()
+    timings = timings or Timings()
     photo, faces = _find_faces(data, options, finder, limits, timings)
     camera = camera_of_photo(photo.width_px, photo.height_px, photo.focal_35mm)
     with timings.stage("measure"):
@@ -140,7 +145,7 @@ def measure_photo(data: bytes, options: JobOptions, finder: FaceFinder, limits: 
 
 
 def _find_faces(
-    data: bytes, options: JobOptions, finder: FaceFinder, limits: DecodeLimits, timings: _Timings
+    data: bytes, options: JobOptions, finder: FaceFinder, limits: DecodeLimits, timings: Timings
 ) -> tuple[Photo, Sequence[MeshFace]]:
     """Find the largest faces at reduced scale, and look closer if that left them too few pixels."""
     with timings.stage("decode"):

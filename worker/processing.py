@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import logging
+from contextlib import AbstractContextManager
 from typing import Final
 
 import orjson
 
-from shared.clock import Clock, system_clock, to_ms
+from shared.clock import MS_PER_S, Clock, system_clock, to_ms
 from shared.config import Settings
 from shared.errors import Rejected, RequirementNotMet, Transient
 from shared.jobs.lifecycle import CHUNK, JobLifecycle
 from shared.jobs.record import JobRecord
 from shared.jobs.store import Claim
+from shared.metrics import STAGE_S
 from shared.names import QueueName
+from shared.observability import about
 from shared.results import RetakeHint
 from shared.schemas import JobError, JobStatus
 from shared.storage import layout
+from shared.telemetry.meter import Meter
 from worker.memory_limit import MemoryLimit
-from worker.pipeline import FaceFinder, measure_photo
+from worker.photo_limits import limits_of
+from worker.pipeline import FaceFinder, Measured, Timings, measure_photo
 from worker.time_limit import process_ends_after
-from worker.vision.decode import DecodeLimits
 from worker.vision.preview import encode_preview
 
 logger = logging.getLogger(__name__)
@@ -41,18 +45,16 @@ class PhotoProcessor:
         settings: Settings,
         clock: Clock = system_clock,
         memory: MemoryLimit | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self._jobs = jobs
         self._finder = finder
         self._clock = clock
         self._memory = memory or MemoryLimit(0)
+        self._meter = meter or Meter()
         self._grace_s = settings.doorbell_grace_s
         self._time_limit_s = settings.photo_time_limit_s
-        self._limits = DecodeLimits(
-            max_bytes=settings.max_upload_bytes,
-            max_pixels=settings.max_image_pixels,
-            min_side_px=settings.min_image_side_px,
-        )
+        self._limits = limits_of(settings)
 
     def process_next(self, queue: QueueName) -> None:
         """Measure the next photos of a queue that takes turns, one after the other, then ring if any are left.
@@ -84,10 +86,17 @@ class PhotoProcessor:
         claim = self._jobs.claim(job_id)
         if claim is None:
             return
+        record = claim.record
+        with about(job=job_id, batch=record.batch_id, tenant=record.tenant, attempt=record.attempts):
+            self._attempt(claim)
+
+    def _attempt(self, claim: Claim) -> None:
+        job_id = claim.record.id
         try:
             self._measure(claim)
         except Transient as error:
             logger.warning("%s is put off: %s", job_id, error)
+            self._meter.trouble(error)
             self._give_back(claim, _DEPENDENCY_PAUSE_S, charge=False)
         except MemoryError:
             logger.exception("attempt %d at %s ran out of memory", claim.record.attempts, job_id)
@@ -105,16 +114,30 @@ class PhotoProcessor:
 
     def _measure(self, claim: Claim) -> None:
         record = claim.record
-        data = self._jobs.read_upload(record)
+        with self._stage(record, "fetch"):
+            data = self._jobs.read_upload(record)
         if data is None:
             return
+        timings = Timings()
         try:
             with process_ends_after(self._time_limit_s):
-                measured = measure_photo(data, record.options, self._finder, self._limits)
+                measured = measure_photo(data, record.options, self._finder, self._limits, timings)
                 preview = encode_preview(measured.photo) if record.options.keep_image else None
         except Rejected as rejection:
-            self._jobs.finish(self._rejected(record, rejection))
-            return
+            with self._stage(record, "store"):
+                ended = self._jobs.finish(self._rejected(record, rejection))
+        else:
+            with self._stage(record, "store"):
+                ended = self._succeed(record, measured, preview)
+        finally:
+            for stage, took_ms in timings.ms.items():
+                self._meter.observe(STAGE_S, took_ms / MS_PER_S, record.queue, stage)
+        logger.info("%s ended: %s", record.id, ended.error.code if ended.error else ended.status)
+
+    def _stage(self, record: JobRecord, name: str) -> AbstractContextManager[None]:
+        return self._meter.timed(STAGE_S, record.queue, name)
+
+    def _succeed(self, record: JobRecord, measured: Measured, preview: bytes | None) -> JobRecord:
         key = layout.preview_key(record.tenant, record.id)
         if preview is not None:
             self._jobs.objects.put(key, preview, content_type="image/jpeg")
@@ -122,6 +145,7 @@ class PhotoProcessor:
         ended = self._jobs.finish(succeeded, orjson.dumps(measured.result))
         if preview is not None and ended.status is not JobStatus.SUCCEEDED:  # cancelled meanwhile
             self._jobs.objects.delete(key)
+        return ended
 
     def _rejected(self, record: JobRecord, rejection: Rejected) -> JobRecord:
         hints = [RetakeHint(code=rejection.code, message=rejection.retake)]

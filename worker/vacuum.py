@@ -14,7 +14,9 @@ from shared.purges.erasers import SeaweedFiles
 from shared.purges.ledger import PurgeKind
 from shared.purges.upkeep import PurgeDuty
 from shared.storage.s3 import S3ObjectStore
-from worker.duties import Duty, do_all, until_told_to_stop
+from shared.telemetry.duties import Duty, do_duties
+from shared.telemetry.meter import Meter
+from worker.duties import until_told_to_stop
 
 logger = logging.getLogger("worker.vacuum")  # also when it is run as a program
 
@@ -26,7 +28,9 @@ def main() -> None:
     stop = until_told_to_stop()
     purge = PurgeDuty(S3ObjectStore(settings), settings, PurgeKind.STORAGE, SeaweedFiles(settings), unasked=True)
     logger.info("vacuum is running")
-    do_all((Duty("purge of storage", purge.run, settings.reconcile_interval_s),), settings.reconcile_interval_s, stop)
+    pause_s = settings.reconcile_interval_s
+    duties = (Duty("purge of storage", purge.run, pause_s),)
+    do_duties(duties, Meter(), pause_s=pause_s, stop=stop)  # counted for nobody: it has no Redis to tell
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ from shared.jobs.record import JobRecord
 from shared.jobs.replays import accepted_job
 from shared.jobs.store import JobQuery
 from shared.names import BATCH_ID_PATTERN, JOB_ID_PATTERN, QueueName
+from shared.observability import bind_context
 from shared.schema_base import Schema
 from shared.schemas import Job, JobList, JobStatus, Reference
 
@@ -188,6 +189,7 @@ def accept(submission: Submission, admitted: Admission, mark: KeyMark | None = N
         detail = "A part of the service does not answer now. Nothing was accepted; send the same again in a moment."
         raise unavailable(detail) from error
     admitted.accepted(size_bytes)
+    bind_context(job=record.id)
     return record
 
 

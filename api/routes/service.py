@@ -22,7 +22,16 @@ from api.problems import problem_responses
 from shared.errors import Transient
 from shared.measurements import DEFINITIONS, DEFINITIONS_VERSION
 from shared.names import QueueName
-from shared.schemas import DependencyState, Health, MeasurementCatalogue, MeasurementInfo, Readiness, TurnInfo
+from shared.schemas import (
+    DependencyState,
+    Health,
+    MeasurementCatalogue,
+    MeasurementInfo,
+    Readiness,
+    TurnInfo,
+    WorkerState,
+)
+from shared.telemetry.canary import Sign, latest_sign
 from shared.turn_correction import MAX_PITCH_DEG, MAX_YAW_DEG, TurnCorrection
 
 bp = APIBlueprint("service", __name__, abp_tags=[Tag(name="service", description="About the service itself.")])
@@ -94,16 +103,26 @@ def readyz() -> Response:
     jobs = services().jobs
     redis = _state(jobs.store.check)
     storage = _state(jobs.objects.check)
-    worker = _state(_find_live_worker)
+    worker, bulk = _worker_state(QueueName.INTERACTIVE), _worker_state(QueueName.BULK)
     ready = redis.ok and storage.ok and worker.ok
-    answer = Readiness(status="ready" if ready else "not_ready", redis=redis, storage=storage, worker=worker)
+    answer = Readiness(
+        status="ready" if ready else "not_ready", redis=redis, storage=storage, worker=worker, worker_bulk=bulk
+    )
     return _json(answer, HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE)
 
 
-def _find_live_worker() -> None:
-    if not services().jobs.store.live_workers(QueueName.INTERACTIVE):
-        message = "no worker process has said lately that it is ready for single photos"
-        raise Transient(message)
+def _worker_state(queue: QueueName) -> WorkerState:
+    jobs = services().jobs
+    found: list[Sign] = []
+
+    def look() -> None:
+        found.append(latest_sign(jobs.store, queue, jobs.settings, now_ms=jobs.clock()))
+        if found[0].trouble is not None:
+            raise Transient(found[0].trouble)
+
+    state = _state(look).model_dump()
+    sign = found[0] if found else Sign()
+    return WorkerState(**state, seen=sign.seen, seen_age_s=sign.age_s, canary_s=sign.canary_s)
 
 
 def _state(check: Callable[[], None]) -> DependencyState:

@@ -12,7 +12,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from shared.clock import Clock, system_clock, to_ms
 from shared.deliveries.record import Attempt, DeliveryRecord, DeliveryStatus, Verdict, shown_url
-from shared.deliveries.store import DeliveryClaim, DeliveryQuery, DisabledTarget, Limits
+from shared.deliveries.store import DeliveryClaim, DeliveryQuery, DisabledTarget, Limits, Overdue
 from shared.errors import RecordsUnavailable
 
 _P = ParamSpec("_P")
@@ -212,6 +212,12 @@ class MemoryDeliveryStore:
             if owner == tenant and disabled.until_ms > self._clock()
         ]
         return sorted(found, key=lambda target: (target.since_ms, target.delivery_id), reverse=True)
+
+    @_atomic
+    def overdue(self) -> Overdue:
+        """Return how much is due that no sender has taken."""
+        due_ms = [at_ms for e in self._waiting() if (at_ms := e.record.next_ms or 0) <= self._clock()]
+        return Overdue(len(due_ms), min(due_ms, default=None))
 
     @_atomic
     def lost_claims(self, limit: int) -> list[DeliveryClaim]:

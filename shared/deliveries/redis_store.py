@@ -24,7 +24,7 @@ from shared.deliveries.record import (
     encode_attempt,
     shown_url,
 )
-from shared.deliveries.store import DeliveryClaim, DeliveryQuery, DisabledTarget, Limits
+from shared.deliveries.store import DeliveryClaim, DeliveryQuery, DisabledTarget, Limits, Overdue
 from shared.errors import RecordsUnavailable
 
 if TYPE_CHECKING:
@@ -223,6 +223,16 @@ class RedisDeliveryStore:
             found.append(DisabledTarget(url, since_ms, int(until), delivery_id))
         found.sort(key=lambda target: (target.since_ms, target.delivery_id), reverse=True)
         return [target for target in found if target.until_ms > self._clock()]
+
+    def overdue(self) -> Overdue:
+        """Return how much is due that no sender has taken."""
+        now = self._clock()
+        with _translated():
+            pipeline = self._redis.pipeline(transaction=False)
+            pipeline.zcount(f"{_PREFIX}due", "-inf", now)
+            pipeline.zrangebyscore(f"{_PREFIX}due", "-inf", now, start=0, num=1, withscores=True)
+            count, first = pipeline.execute()
+        return Overdue(count, int(first[0][1]) if first else None)
 
     def lost_claims(self, limit: int) -> list[DeliveryClaim]:
         """Return claims whose lease ran out."""

@@ -92,6 +92,14 @@ class Limits:
     per_receiver_all: int
 
 
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """How many deliveries are due that nobody has taken, and since when the one that is due longest is."""
+
+    count: int
+    oldest_ms: int | None
+
+
 class DeliveryStore(Protocol):
     """The records of deliveries, and what is due about them."""
 
@@ -152,6 +160,10 @@ class DeliveryStore(Protocol):
         ...
 
     # What is due
+
+    def overdue(self) -> Overdue:
+        """Return how much is due that no sender has taken."""
+        ...
 
     def lost_claims(self, limit: int) -> list[DeliveryClaim]:
         """Return claims whose lease ran out."""

@@ -50,8 +50,11 @@ class BatchStore(Protocol):
         """Return up to `query.limit` batches, newest first."""
         ...
 
-    def create_items(self, records: Sequence[JobRecord]) -> list[bool]:
-        """Write records of items unless they are there or their batch has none; tell of each whether it was."""
+    def create_items(self, records: Sequence[JobRecord], *, restored: bool = False) -> list[bool]:
+        """Write records of items unless they are there or their batch has none; tell of each whether it was.
+
+        Those that are `restored` from storage do not count as accepted.
+        """
         ...
 
     def items(self, query: ItemQuery) -> list[JobRecord]:

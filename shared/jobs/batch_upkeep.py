@@ -132,7 +132,7 @@ class BatchUpkeep:
             numbered = (item_record(head, item, n) for n, item in enumerate(self._archive.items(head)))
             records = (record.queued() if record.id in fetched else record for record in numbered)
             for part in in_parts(record for record in records if record.id in wanted):
-                done["items_restored"] += sum(self._store.create_items(part))
+                done["items_restored"] += sum(self._store.create_items(part, restored=True))
             # A DELETE writes the tombstone and then drops the record: one of the two sees the other.
             for job_id in self._deleted_among(tenant, wanted):
                 self._jobs.forget(tenant, job_id, batch_id)

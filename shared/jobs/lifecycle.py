@@ -317,7 +317,7 @@ class JobLifecycle:
             raise UploadGone(job_id)
         run = record.run + 1
         self.objects.put_if_absent(layout.rerun_key(tenant, job_id, run), b"")
-        self.store.create(record)  # a record that was lost and not rebuilt yet
+        self.store.create(record, restored=True)  # one that was lost and not rebuilt yet
         self.store.reopen(job_id, run=run)
         # A DELETE writes the tombstone and then drops the record: one of the two sees the other.
         if self.archive.is_deleted(tenant, job_id, record.batch_id):

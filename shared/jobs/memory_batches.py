@@ -42,12 +42,9 @@ class MemoryBatchStore:
         return [batch for batch_id in older[: query.limit] if (batch := self.get(batch_id))]
 
     @atomic
-    def create_items(self, records: Sequence[JobRecord]) -> list[bool]:
+    def create_items(self, records: Sequence[JobRecord], *, restored: bool = False) -> list[bool]:
         """Write records unless they are there; tell of each whether it was."""
-        return [self._create(record) for record in records]
-
-    def _create(self, record: JobRecord) -> bool:
-        return self._state.create(record)
+        return [self._state.create(record, restored=restored) for record in records]
 
     @atomic
     def items(self, query: ItemQuery) -> list[JobRecord]:

@@ -20,8 +20,10 @@ from shared.jobs.idempotency import KeySlot, KnownRequest
 from shared.jobs.record import JobRecord
 from shared.jobs.store import Cleanup
 from shared.jobs.turns import Turns
+from shared.metrics import ACCEPTED, DROPPED_OPEN, RESTORED, TERMINAL, series
 from shared.names import QueueName
 from shared.schemas import JobStatus
+from shared.telemetry.store import SignsOfLife
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -89,6 +91,11 @@ class Records:
     keys: dict[KeySlot, KeyEntry] = field(default_factory=dict)
     held: defaultdict[str, dict[str, Held]] = field(default_factory=lambda: defaultdict(dict))
     accepted: defaultdict[tuple[str, LimitKind], dict[int, int]] = field(default_factory=lambda: defaultdict(dict))
+    counts: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    tokens: set[str] = field(default_factory=set)
+    held_amounts: dict[str, tuple[int, dict[str, float]]] = field(default_factory=dict)
+    canaries: dict[QueueName, tuple[int, SignsOfLife]] = field(default_factory=dict)
+    measured_ms: dict[QueueName, int] = field(default_factory=dict)
     rebuilding: set[str] = field(default_factory=set)
     rebuilt: bool = False
 
@@ -128,6 +135,7 @@ class MemoryState:
     def line_up(self, entry: Entry) -> None:
         """Let a job wait from now on."""
         if entry.record.queue.takes_turns:
+            entry.queued_ms = self.clock()
             self.records.turns[entry.record.queue].enter(entry.record.id, entry.record.tenant)
         else:
             self.put_off(entry, self.grace_s)
@@ -138,12 +146,31 @@ class MemoryState:
         if entry.record.queue.takes_turns:
             self.records.turns[entry.record.queue].lines_up_ms[entry.record.id] = entry.doorbell_due_ms
 
-    def create(self, record: JobRecord) -> bool:
+    def tally(self, name: str, *labels: str) -> None:
+        """Count that something happened."""
+        self.records.counts[series(name, labels)] += 1
+
+    def tally_end(self, record: JobRecord) -> None:
+        """Count that a job has ended as its record says."""
+        self.tally(TERMINAL, record.queue, record.status, record.error.code if record.error else "")
+
+    def _tally_new(self, record: JobRecord, *, restored: bool) -> None:
+        if restored:
+            if not record.status.is_terminal:
+                self.tally(RESTORED, record.queue)
+            return
+        awaited = "presigned" if record.status is JobStatus.AWAITING_UPLOAD else "upload"
+        self.tally(ACCEPTED, record.queue, "url" if record.fetch else awaited)
+        if record.status.is_terminal:
+            self.tally_end(record)
+
+    def create(self, record: JobRecord, *, restored: bool = False) -> bool:
         """Write a record unless there is one."""
         batch_id = record.batch_id
         if record.id in self.records.jobs or (batch_id is not None and batch_id not in self.records.batches):
             return False
         entry = self.records.jobs[record.id] = Entry(record)
+        self._tally_new(record, restored=restored)
         if batch_id is not None:
             self.records.items[batch_id][record.id] = record.item_index or 0
             self.records.gone[batch_id].discard(record.id)
@@ -187,6 +214,8 @@ class MemoryState:
             return
         record = entry.record
         self.records.turns[record.queue].leave(job_id, record.tenant)
+        if not record.status.is_terminal:
+            self.tally(DROPPED_OPEN, record.queue)
         if record.batch_id is None:
             return
         self.records.items[record.batch_id].pop(job_id, None)

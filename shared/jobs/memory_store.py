@@ -16,8 +16,10 @@ from shared.jobs.memory_idempotency import MemoryIdempotencyIndex
 from shared.jobs.memory_state import Entry, MemoryState, Records, atomic
 from shared.jobs.record import JobRecord
 from shared.jobs.store import Claim, ClaimRefusal, Cleanup, CleanupKind, JobQuery, Settlement
+from shared.metrics import ATTEMPTS, LEASES_LOST, PUT_OFF, REOPENED
 from shared.names import QueueName
 from shared.schemas import JobStatus
+from shared.telemetry.memory_store import MemoryMetricStore
 
 
 class MemoryFinishedFeed:
@@ -56,6 +58,7 @@ class MemoryJobStore:
         self._fetches = MemoryFetchStore(self._state)
         self._idempotency = MemoryIdempotencyIndex(self._state)
         self._admissions = MemoryAdmissionStore(self._state)
+        self._metrics = MemoryMetricStore(self._state)
 
     @property
     def batches(self) -> MemoryBatchStore:
@@ -78,6 +81,11 @@ class MemoryJobStore:
         return self._admissions
 
     @property
+    def metrics(self) -> MemoryMetricStore:
+        """Amounts and signs of life."""
+        return self._metrics
+
+    @property
     def away(self) -> bool:
         """Whether every call raises `RecordsUnavailable`, as with a stopped Redis."""
         return self._state.away
@@ -94,9 +102,9 @@ class MemoryJobStore:
         ]
 
     @atomic
-    def create(self, record: JobRecord) -> bool:
+    def create(self, record: JobRecord, *, restored: bool = False) -> bool:
         """Write a record unless there is one; tell whether it was written."""
-        return self._state.create(record)
+        return self._state.create(record, restored=restored)
 
     @atomic
     def get(self, job_id: str) -> JobRecord | None:
@@ -122,6 +130,9 @@ class MemoryJobStore:
         started_ms = now if record.started_ms is None else record.started_ms
         attempts = record.attempts + 1
         self._state.move(entry, replace(record, status=JobStatus.RUNNING, attempts=attempts, started_ms=started_ms))
+        self._state.tally(ATTEMPTS, record.queue, "first" if attempts == 1 else "again")
+        if ran_out:
+            self._state.tally(LEASES_LOST, record.queue)
         entry.token = secrets.token_hex(16)
         entry.lease_until_ms = entry.lease_look_ms = self._state.after(lease_s)
         return Claim(entry.record, entry.token)
@@ -134,6 +145,7 @@ class MemoryJobStore:
             return False
         attempts = entry.record.attempts - (0 if charge else 1)
         self._state.move(entry, replace(entry.record, status=JobStatus.QUEUED, attempts=attempts))
+        self._state.tally(PUT_OFF, entry.record.queue, "fault" if charge else "dependency")
         self._state.put_off(entry, retry_after_s)
         return True
 
@@ -170,6 +182,10 @@ class MemoryJobStore:
         if not ended.needs_upload:
             debt = Cleanup(CleanupKind.UPLOAD, settled.tenant, settled.id, settled.batch_id)
             self._state.records.cleanups[debt] = self._state.clock()
+        self._state.tally_end(settled)
+        if settled.status is JobStatus.SUCCEEDED and settled.finished_ms is not None:
+            measured_ms = self._state.records.measured_ms
+            measured_ms[settled.queue] = max(measured_ms.get(settled.queue, 0), settled.finished_ms)
         self._state.announce(settled)
         self._state.wake(ended.id)
         return Settlement.LAST if self._state.note_end(settled) else Settlement.SETTLED
@@ -181,6 +197,7 @@ class MemoryJobStore:
         if entry is None or entry.record.status is not JobStatus.FAILED or entry.record.run >= run:
             return False
         self._state.move(entry, entry.record.reopened(run))
+        self._state.tally(REOPENED, entry.record.queue)
         self._state.line_up(entry)
         return True
 

@@ -189,7 +189,7 @@ class Reconciler:
     def _restore(self, traces: Traces) -> str:
         record = self._archive.restore(traces)
         batch_id = record.batch_id if record else traces.batch_id
-        if record is None or (not self._store.create(record) and self._store.get(record.id) is None):
+        if record is None or not (self._store.create(record, restored=True) or self._store.get(record.id)):
             # Options without a photo, a preview without a result, an item whose batch is not there: nobody comes for
             # them. A batch that has a manifest looks after its items by itself.
             if batch_id is not None and self._archive.batches.exists(traces.tenant, batch_id):

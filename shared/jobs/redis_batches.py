@@ -62,14 +62,21 @@ class RedisBatchStore:
             ids = decoded(redis.zrevrangebylex(key, newest, "-", start=0, num=query.limit))
         return self._read(ids)
 
-    def create_items(self, records: Sequence[JobRecord]) -> list[bool]:
+    def create_items(self, records: Sequence[JobRecord], *, restored: bool = False) -> list[bool]:
         """Write records unless they are there; tell of each whether it was."""
         written: list[bool] = []
         for start in range(0, len(records), _AT_ONCE):
             now, due = self._clock(), self._in(self._grace_s)
             calls = [
                 [
-                    *(record.id, now, due, record.batch_id or "", int(record.announced_event is not None)),
+                    *(
+                        record.id,
+                        now,
+                        due,
+                        record.batch_id or "",
+                        int(record.announced_event is not None),
+                        int(restored),
+                    ),
                     *_flat(job_fields(record)),
                 ]
                 for record in records[start : start + _AT_ONCE]

@@ -10,6 +10,7 @@ import orjson
 from shared.fetches.tickets import FetchFrom
 from shared.jobs.batch_record import BatchRecord, BatchSource, EndsSeen
 from shared.jobs.record import JobRecord
+from shared.jobs.store import Cleanup, CleanupKind
 from shared.names import QueueName
 from shared.schemas import JobError, JobOptions, JobStatus
 
@@ -79,6 +80,12 @@ def _fetch_of(fields: Mapping[bytes, bytes]) -> FetchFrom | None:
         return None
     at, _, n_bytes = fields.get(b"fetch_line", b"").partition(b":")
     return FetchFrom(receiver.decode(), (int(at), int(n_bytes)) if at else None)
+
+
+def cleanup_of(member: str) -> Cleanup:
+    """Return the debt to storage that a member of their set stands for."""
+    kind, tenant, job_id, batch_id = member.split("|")
+    return Cleanup(CleanupKind(kind), tenant, job_id, batch_id or None)
 
 
 def batch_fields(batch: BatchRecord) -> Fields:

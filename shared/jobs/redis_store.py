@@ -12,12 +12,13 @@ from shared.clock import Clock, system_clock, to_ms
 from shared.fetches.redis_store import RedisFetchStore
 from shared.jobs.announcements import Announcement
 from shared.jobs.redis_batches import RedisBatchStore
-from shared.jobs.redis_fields import error_json, job_of, reference_hash
+from shared.jobs.redis_fields import cleanup_of, error_json, job_of, reference_hash
 from shared.jobs.redis_idempotency import RedisIdempotencyIndex
 from shared.jobs.redis_link import PREFIX, RedisFinishedFeed, RedisLink, decoded
-from shared.jobs.store import Claim, ClaimRefusal, Cleanup, CleanupKind, JobQuery, Settlement
+from shared.jobs.store import Claim, ClaimRefusal, Cleanup, JobQuery, Settlement
 from shared.names import QueueName
 from shared.schemas import JobStatus
+from shared.telemetry.redis_store import RedisMetricStore
 
 if TYPE_CHECKING:
     from shared.config import Settings
@@ -38,11 +39,6 @@ class _Waiting:
     handed_out: int
     overdue: int
     before: int | None
-
-
-def _cleanup(member: str) -> Cleanup:
-    kind, tenant, job_id, batch_id = member.split("|")
-    return Cleanup(CleanupKind(kind), tenant, job_id, batch_id or None)
 
 
 def _bounds(query: JobQuery) -> tuple[str, str | None]:
@@ -66,6 +62,7 @@ class RedisJobStore:
         self._batches = RedisBatchStore(self._link, self._now, grace_s=settings.doorbell_grace_s)
         self._idempotency = RedisIdempotencyIndex(self._link, self._now)
         self._admissions = RedisAdmissionStore(self._link, self._now)
+        self._metrics = RedisMetricStore(self._link, self._now)
 
     @property
     def batches(self) -> RedisBatchStore:
@@ -87,15 +84,20 @@ class RedisJobStore:
         """What tenants have taken of their limits."""
         return self._admissions
 
+    @property
+    def metrics(self) -> RedisMetricStore:
+        """Amounts and signs of life."""
+        return self._metrics
+
     def _now(self) -> int:
         return self._clock()
 
     def _in(self, seconds: float) -> int:
         return self._clock() + to_ms(seconds)
 
-    def create(self, record: JobRecord) -> bool:
+    def create(self, record: JobRecord, *, restored: bool = False) -> bool:
         """Write a record unless there is one; tell whether it was written."""
-        return self._batches.create_items([record])[0]
+        return self._batches.create_items([record], restored=restored)[0]
 
     def get(self, job_id: str) -> JobRecord | None:
         """Return a record, or None."""
@@ -247,7 +249,7 @@ class RedisJobStore:
 
     def due_cleanups(self, limit: int, *, grace_s: float) -> list[Cleanup]:
         """Return debts to storage that are older than `grace_s`."""
-        return [_cleanup(member) for member in self._link.due("cleanups", self._in(-grace_s), limit)]
+        return [cleanup_of(member) for member in self._link.due("cleanups", self._in(-grace_s), limit)]
 
     def oldest_cleanup_ms(self) -> int | None:
         """Return when the oldest debt to storage was made."""

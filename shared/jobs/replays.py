@@ -34,7 +34,7 @@ def accepted_job(jobs: JobLifecycle, tenant: str, job_id: str) -> JobRecord | No
 
 
 def _write_record(jobs: JobLifecycle, stored: JobRecord) -> None:
-    jobs.store.create(stored)
+    jobs.store.create(stored, restored=True)
     # A DELETE writes the tombstone and then drops the record: one of the two sees the other.
     if jobs.archive.is_deleted(stored.tenant, stored.id):
         jobs.forget(stored.tenant, stored.id)

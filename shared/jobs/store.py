@@ -21,6 +21,7 @@ from shared.jobs.idempotency import IdempotencyIndex
 from shared.jobs.record import JobRecord
 from shared.names import QueueName, batch_id_time, first_job_id_at
 from shared.schemas import JobStatus
+from shared.telemetry.store import MetricStore
 
 
 class ClaimRefusal(StrEnum):
@@ -139,10 +140,18 @@ class JobStore(Protocol):
         """What tenants have taken of their limits; what is open is counted from the records."""
         ...
 
+    @property
+    def metrics(self) -> MetricStore:
+        """Amounts and signs of life."""
+        ...
+
     # The life of one job
 
-    def create(self, record: JobRecord) -> bool:
-        """Write a record unless there is one; tell whether it was written. An item needs the record of its batch."""
+    def create(self, record: JobRecord, *, restored: bool = False) -> bool:
+        """Write a record unless there is one; tell whether it was written. An item needs the record of its batch.
+
+        One that is `restored` from storage does not count as accepted.
+        """
         ...
 
     def get(self, job_id: str) -> JobRecord | None:

@@ -42,6 +42,7 @@ from shared.names import LOCAL_TENANT, QueueName
 from shared.schemas import JobOptions, JobStatus, WebhookEvent
 from shared.storage import layout
 from tests.core import PHOTO, Core
+from tests.tallies import assert_adds_up
 
 WORKED_OUT = st.sampled_from([JobStatus.SUCCEEDED, JobStatus.REJECTED, JobStatus.FAILED])
 TOLD = JobOptions(webhook_url="https://portal.example/", webhook_events=list(WebhookEvent))
@@ -230,6 +231,10 @@ class LifeOfBatches(RuleBasedStateMachine):
         assert usage.jobs == sum(not item.status.is_terminal for item in items)
         batches = filter(None, map(store.batches.get, self.items))
         assert usage.batches == sum(batch.completed_ms is None for batch in batches)
+
+    @invariant()
+    def what_was_counted_adds_up(self) -> None:
+        assert_adds_up(self.core.store)
 
     @invariant()
     def counts_are_those_of_the_records(self) -> None:

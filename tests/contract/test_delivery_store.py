@@ -11,7 +11,7 @@ import redis
 from shared.deliveries.memory_store import MemoryDeliveryStore
 from shared.deliveries.record import Attempt, DeliveryRecord, DeliveryStatus, Verdict, new_test_delivery
 from shared.deliveries.redis_store import RedisDeliveryStore
-from shared.deliveries.store import DeliveryClaim, DeliveryQuery, DeliveryStore, Limits
+from shared.deliveries.store import DeliveryClaim, DeliveryQuery, DeliveryStore, Limits, Overdue
 from shared.names import LOCAL_TENANT, new_job_id
 from tests.clock import FakeClock
 from tests.contract.conftest import settings_beside
@@ -324,6 +324,34 @@ def test_lists(store: DeliveryStore, clock: FakeClock) -> None:
     assert listed(tenant="other", job_id=job_id) == []
     assert store.of_object(job_id) == sorted(record.id for record in of_job)
     assert store.of_object(BATCH_ID) == sorted(everything)
+
+
+def test_what_is_overdue(store: DeliveryStore, clock: FakeClock) -> None:
+    assert store.overdue() == Overdue(0, None)
+    first, second, third = (a_delivery(clock, f"https://r{number}.example/") for number in range(3))
+    for record in (first, second):
+        store.create(replace(record, next_ms=clock()))
+    store.create(replace(third, next_ms=clock() + 60_000))
+    assert store.overdue() == Overdue(2, clock())
+    clock.advance(5)
+    given = claim(store)
+    assert store.overdue().count == 1
+    store.settle(given, [BROKE], later(clock, 1))
+    clock.advance(2)
+    assert store.overdue() == Overdue(2, clock() - 7000)
+    given = claim(store)
+    store.give_back(given, retry_after_s=60)
+    assert store.overdue().count == 1
+    for record in (first, second, third):
+        store.drop(record.id)
+    assert store.overdue() == Overdue(0, None)
+
+
+def test_what_waits_for_a_disabled_target_is_not_overdue(store: DeliveryStore, clock: FakeClock) -> None:
+    gone(store, clock)
+    store.create(a_delivery(clock))
+    assert nothing_is_due(store)
+    assert store.overdue() == Overdue(0, None)
 
 
 def test_a_dropped_record_leaves_no_trace(store: DeliveryStore, clock: FakeClock) -> None:

@@ -22,6 +22,7 @@ from shared.wire import Trouble
 from tests.contract.conftest import AnyCore
 from tests.core import Core
 from tests.fetches import Answer, Given, Servers
+from tests.tallies import assert_adds_up
 from worker.fetching import Fetcher
 
 TENANTS = (LOCAL_TENANT, "other")
@@ -132,6 +133,10 @@ class Fetches(RuleBasedStateMachine):
         batch = self.batches[sorted(self.batches)[number % len(self.batches)]]
         if self.core.batches.find(batch.tenant, batch.id).status is not BatchStatus.COMPLETED:
             self.core.batches.cancel(batch.tenant, batch.id)
+
+    @invariant()
+    def what_was_counted_adds_up(self) -> None:
+        assert_adds_up(self.core.store)
 
     @invariant()
     def what_was_asked_for_is_known(self) -> None:

@@ -24,6 +24,7 @@ from shared.names import LOCAL_TENANT, QueueName
 from shared.schemas import JobOptions, JobStatus
 from shared.storage import layout
 from tests.core import Core
+from tests.tallies import assert_adds_up
 
 WORKED_OUT = st.sampled_from([JobStatus.SUCCEEDED, JobStatus.REJECTED, JobStatus.FAILED])
 
@@ -129,6 +130,10 @@ class LifeOfJobs(RuleBasedStateMachine):
         usage = admissions.admit(LOCAL_TENANT, "nobody", NOTHING, TenantLimits(), lease_s=1).usage
         records = filter(None, map(self.core.store.get, self.seen))
         assert usage.jobs == sum(not record.status.is_terminal for record in records)
+
+    @invariant()
+    def what_was_counted_adds_up(self) -> None:
+        assert_adds_up(self.core.store)
 
     @invariant()
     def every_move_is_legal_and_nothing_deleted_returns(self) -> None:

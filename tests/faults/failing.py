@@ -62,8 +62,8 @@ class FailingStore(Before):
         self._die_at(points.AFTER_CLAIM)
         return claim
 
-    def create(self, record: Any) -> Any:
-        created = self._real.create(record)
+    def create(self, record: Any, **options: Any) -> Any:
+        created = self._real.create(record, **options)
         self._die_at(points.RECORDED)
         return created
 

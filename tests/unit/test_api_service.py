@@ -87,7 +87,10 @@ def test_readiness_names_the_part_that_is_away(api: FlaskClient, live_core: Core
     status, answer = state()
     assert (status, answer.status, answer.worker.ok, answer.redis.ok) == (503, "not_ready", False, True)
     live_core.store.beat("w", 1, [QueueName.INTERACTIVE], valid_s=60)
-    assert state()[0] == 200
+    assert state()[0] == 503  # it lives, and nobody has seen it measure
+    live_core.store.metrics.canary_measured(QueueName.INTERACTIVE, took_s=0.2, is_ok=True)
+    status, answer = state()
+    assert (status, answer.worker.seen, answer.worker.canary_s, answer.worker_bulk.ok) == (200, "canary", 0.2, False)
     live_core.objects.away = True
     status, answer = state()
     assert (status, answer.storage.ok, answer.worker.ok) == (503, False, True)

@@ -48,6 +48,7 @@ local function first_due(lane)
     local d = load(head[1])
     if not d then
       redis.call('ZREM', P .. 'queue:' .. lane, head[1])
+      redis.call('ZREM', P .. 'due', head[1])
     else
       local until_ms = disabled_until(d)
       if d.forced == '1' or until_ms <= now then return head[1], d, true end
@@ -62,6 +63,7 @@ local function take(id, d, tenant, lane)
   redis.call('ZADD', P .. 'ready:' .. tenant, next_turn, lane)
   redis.call('ZADD', P .. 'turns', next_turn, tenant)
   redis.call('ZREM', P .. 'queue:' .. lane, id)
+  redis.call('ZREM', P .. 'due', id)
   redis.call('HSET', key(id), 'token', token, 'claimed_ms', now, 'lease_until_ms', lease_until)
   redis.call('ZADD', P .. 'leases', lease_until, id)
   for _, whose in ipairs(flights(d)) do redis.call('ZADD', P .. whose, lease_until, id) end

@@ -1,6 +1,7 @@
 -- Put in front of every script. Keys, by what they hold; a lane is "<tenant>|<host:port>":
 --   delivery:<id>                 the record, its claim token and lease
 --   deliveries:queue:<lane>       ids that are due, now or later, by when
+--   deliveries:due                the same ids of all lanes, by when
 --   deliveries:lanes              lanes, by when their first delivery is due
 --   deliveries:ready:<tenant>     lanes with something due, by whose turn it is
 --   deliveries:turns              tenants with such lanes, by whose turn it is
@@ -44,14 +45,19 @@ end
 local function enqueue(id, d, due)
   redis.call('HSET', key(id), 'next_ms', due)
   redis.call('ZADD', P .. 'queue:' .. lane_of(d), due, id)
+  redis.call('ZADD', P .. 'due', due, id)
   redis.call('ZADD', P .. 'lanes', 'LT', due, lane_of(d))
 end
 
 local function dequeue(id, d)
   redis.call('HDEL', key(id), 'next_ms')
   redis.call('ZREM', P .. 'queue:' .. lane_of(d), id)
+  redis.call('ZREM', P .. 'due', id)
   redis.call('ZREM', P .. 'held:' .. target_of(d), id)
 end
+
+-- The name is that of shared/metrics.py, with the value of its label behind it.
+local function tally_end(status) redis.call('HINCRBY', 'facefit:counts', 'facefit_deliveries_ended_total|' .. status, 1) end
 
 -- Takes away the right that a claim gave.
 local function land(id, d)

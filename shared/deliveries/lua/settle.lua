@@ -21,7 +21,7 @@ if d.status == 'pending' and (valid or (status == 'delivered' and d.round == rou
   dequeue(id, d)
   redis.call('HSET', key(id), 'step', ARGV[7], 'interruptions', ARGV[8])
   move(id, d, status)
-  if status == 'pending' then enqueue(id, d, next_ms) end
+  if status == 'pending' then enqueue(id, d, next_ms) else tally_end(status) end
   if disable_until ~= '' then
     redis.call('HSET', P .. 'disabled:' .. d.tenant, d.target, disable_until .. ' ' .. ARGV[11])
     redis.call('ZADD', P .. 'holds', disable_until, target_of(d))

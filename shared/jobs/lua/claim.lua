@@ -9,7 +9,9 @@ if job.status ~= 'queued' and not lease_ran_out then return 'busy' end
 if job.batch and redis.call('HEXISTS', batch_key(job.batch), 'cancelled_ms') == 1 then return 'busy' end
 if tonumber(job.attempts) >= tonumber(ARGV[5]) then return 'exhausted' end
 move(id, job, 'running', now)
-redis.call('HINCRBY', job_key(id), 'attempts', 1)
+local attempts = redis.call('HINCRBY', job_key(id), 'attempts', 1)
+tally('facefit_attempts_total', job.queue, attempts == 1 and 'first' or 'again')
+if lease_ran_out then tally('facefit_leases_lost_total', job.queue) end
 redis.call('HSET', job_key(id), 'token', token, 'lease_until_ms', lease_until)
 redis.call('HSETNX', job_key(id), 'started_ms', now)
 redis.call('ZADD', P .. 'leases', lease_until, id)

@@ -22,6 +22,13 @@
 --   admission:photos:<tenant>   photos of their own that were accepted, by step
 --   admission:bytes:<tenant>    bytes that were accepted, by step
 --   admission:held:<tenant>     what requests in hand took and have no records of yet, by token
+--   counts                      what happened how often, by series; see shared/metrics.py
+--   open                        how many jobs have not ended, by queue and status
+--   measured                    when the last job of a queue ended with a result
+--   canary:<queue>              what became of the last canaries
+--   held:<process>              what a process holds now, for a while
+--   holders                     such processes, by when that is out of date
+--   sent:<token>                says for a while that these amounts were added
 -- Of photos at URLs; a source is "<tenant>|<host:port>", a lane the same for those of batches, with "|single" behind it
 -- for photos of their own, which need not wait for batches from there:
 --   fetch:queue:<lane>          ids that are due, now or later, by when
@@ -63,6 +70,19 @@ local function wake(id) redis.call('PUBLISH', P .. 'finished', id) end
 
 local function announce(id, tenant, now) redis.call('ZADD', P .. 'announcements', now, tenant .. '|' .. id) end
 
+-- Metrics: the names are those of shared/metrics.py, with the values of their labels behind them
+
+local function tally(...) redis.call('HINCRBY', P .. 'counts', table.concat({ ... }, '|'), 1) end
+
+local function count_open(job, status, by)
+  if STILL_OPEN[status] then redis.call('HINCRBY', P .. 'open', job.queue .. '|' .. status, by) end
+end
+
+local function tally_end(queue, status, error)
+  local code = error and error ~= '' and cjson.decode(error).code or ''
+  tally('facefit_jobs_terminal_total', queue, status, code)
+end
+
 -- Queues
 
 local function enter_turns(id, queue, tenant)
@@ -81,14 +101,21 @@ end
 
 -- A job waits from now on.
 local function line_up(id, job, now, due)
-  if TAKES_TURNS[job.queue] then return enter_turns(id, job.queue, job.tenant) end
+  if TAKES_TURNS[job.queue] then
+    redis.call('HSET', job_key(id), 'queued_ms', now)
+    return enter_turns(id, job.queue, job.tenant)
+  end
   redis.call('ZADD', P .. 'queued:' .. job.queue, now, id)
   redis.call('ZADD', P .. 'doorbells:' .. job.queue, due, id)
 end
 
 -- A job waits, and nobody is to come for it before its time.
 local function put_off(id, job, now, due)
-  if not TAKES_TURNS[job.queue] then redis.call('ZADD', P .. 'queued:' .. job.queue, now, id) end
+  if TAKES_TURNS[job.queue] then
+    redis.call('HSET', job_key(id), 'queued_ms', now)
+  else
+    redis.call('ZADD', P .. 'queued:' .. job.queue, now, id)
+  end
   redis.call('ZADD', P .. 'doorbells:' .. job.queue, due, id)
 end
 
@@ -239,6 +266,8 @@ local function move(id, job, status, now)
     redis.call('HDEL', job_key(id), 'token', 'lease_until_ms')
   end
   end_fetch(id, job)
+  count_open(job, job.status, -1)
+  count_open(job, status, 1)
   if has_batch(job) then
     count(job, job.status, -1)
     count(job, status, 1)
@@ -258,6 +287,8 @@ local function forget(id, job, now)
   redis.call('ZREM', P .. 'leases', id)
   redis.call('ZREM', P .. 'expiry', id)
   redis.call('DEL', job_key(id))
+  count_open(job, job.status, -1)
+  if STILL_OPEN[job.status] then tally('facefit_jobs_dropped_open_total', job.queue) end
   if not job.batch then return end
   redis.call('ZREM', P .. 'batch_items:' .. job.batch, id)
   if has_batch(job) then

@@ -5,5 +5,6 @@ if not job or job.status ~= 'failed' or tonumber(job.run) >= run then return 0 e
 move(id, job, 'queued', now)
 redis.call('HDEL', job_key(id), 'started_ms', 'finished_ms', 'error')
 redis.call('HSET', job_key(id), 'run', run, 'attempts', 0)
+tally('facefit_jobs_reopened_total', job.queue)
 line_up(id, job, now, due)
 return 1

@@ -15,6 +15,11 @@ if ARGV[9] == '1' then
   redis.call('ZADD', P .. 'cleanups', now, table.concat({ 'upload', job.tenant, id, job.batch or '' }, '|'))
 end
 if ARGV[10] == '1' then announce(id, job.tenant, now) end
+tally_end(job.queue, status, ARGV[8])
+if status == 'succeeded' and ARGV[7] ~= '' then
+  local last = redis.call('HGET', P .. 'measured', job.queue)
+  if tonumber(last or 0) < tonumber(ARGV[7]) then redis.call('HSET', P .. 'measured', job.queue, ARGV[7]) end
+end
 wake(id)
 if has_batch(job) then
   note_end(job, ARGV[7])
