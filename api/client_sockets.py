@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 _GRACE_S: Final = 1.0
-"""How long an answer may be waited with before it needs a place."""
+"""How long an answer may be waited with, in all, before it needs a place."""
 _MILLISECONDS: Final = 1000
+_PIECE_BYTES: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class SlowReaders:
     Attributes
     ----------
     places : BoundedSemaphore
-        One is taken while an answer is waited with.
+        One is taken by each answer that is waited with, until it ends.
     answer_s : float
         The longest that one may take [s].
     """
@@ -38,6 +39,8 @@ class ClientSocket(socket.socket):
     """A connection whose answers are sent within bounds, unless a time-out was set on it: a report has its own."""
 
     slow_readers: SlowReaders | None = None
+    _grace_s = _GRACE_S
+    _until_s: float | None = None
 
     @classmethod
     def of(cls, accepted: socket.socket, slow_readers: SlowReaders) -> ClientSocket:
@@ -46,37 +49,56 @@ class ClientSocket(socket.socket):
         client.slow_readers = slow_readers
         return client
 
+    def end_answer(self) -> None:
+        """Have the next answer begin anew, and give back the place that this one had."""
+        self._grace_s = _GRACE_S
+        if self._until_s is not None and self.slow_readers is not None:
+            self._until_s = None
+            self.slow_readers.places.release()
+
     def sendall(self, data: Any, flags: int = 0, /) -> None:
         """Send all of it.
 
         Raises
         ------
         TimeoutError
-            If the client does not take it in time, or is slow while too many are.
+            If the client does not take its answer in time, or is slow while too many are.
         """
         if self.slow_readers is None or self.gettimeout() is not None:
             super().sendall(data, flags)
             return
-        rest = self._send_at_once(memoryview(data).cast("B"), flags, time.monotonic() + _GRACE_S)
-        if not rest:
-            return
-        if not self.slow_readers.places.acquire(blocking=False):
-            raise TimeoutError("a client does not read its answer, and too many others do not")
-        try:
-            if self._send_at_once(rest, flags, time.monotonic() + self.slow_readers.answer_s):
-                raise TimeoutError("a client did not read its answer in time")
-        finally:
-            self.slow_readers.places.release()
+        rest = memoryview(data).cast("B")
+        while rest:
+            try:
+                rest = rest[self.send(rest, flags | socket.MSG_DONTWAIT) :]
+            except BlockingIOError:
+                self._wait(self.slow_readers)
 
-    def _send_at_once(self, data: memoryview, flags: int, until_s: float) -> memoryview:
-        """Return what was not taken by then."""
+    def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
+        """Send a file within the same bounds; return how many bytes of it."""
+        file.seek(offset)
+        sent_bytes = 0
+        while count is None or sent_bytes < count:
+            piece = file.read(_PIECE_BYTES if count is None else min(_PIECE_BYTES, count - sent_bytes))
+            if not piece:
+                break
+            self.sendall(piece)
+            sent_bytes += len(piece)
+        return sent_bytes
+
+    def _wait(self, slow_readers: SlowReaders) -> None:
+        """Wait until the client takes more."""
+        began_s = time.monotonic()
+        left_s = self._grace_s if self._until_s is None else self._until_s - began_s
+        if left_s <= 0:
+            if self._until_s is not None:
+                raise TimeoutError("a client did not read its answer in time")
+            if not slow_readers.places.acquire(blocking=False):
+                raise TimeoutError("a client does not read its answer, and too many others do not")
+            self._until_s = began_s + slow_readers.answer_s
+            left_s = slow_readers.answer_s
         writable = select.poll()
         writable.register(self, select.POLLOUT)
-        while data:
-            try:
-                data = data[self.send(data, flags | socket.MSG_DONTWAIT) :]
-            except BlockingIOError:
-                left_s = until_s - time.monotonic()
-                if left_s <= 0 or not writable.poll(left_s * _MILLISECONDS):
-                    return data
-        return data
+        writable.poll(left_s * _MILLISECONDS)
+        if self._until_s is None:
+            self._grace_s -= time.monotonic() - began_s

@@ -218,6 +218,8 @@ class HeadFirstWorker(ThreadWorker):  # type: ignore[misc]
         except TimeoutError as error:
             self.log.info("an answer is broken off: %s", error)
             return False
+        finally:
+            conn.sock.end_answer()
 
     def _keepalive_after(self, conn: Connection, keepalive: Any) -> bool:
         return bool(keepalive and conn.parser.finish_body(deadline=time.monotonic() + _PASSING_OVER_S))

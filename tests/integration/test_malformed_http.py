@@ -64,7 +64,7 @@ def test_nothing_of_it_is_a_fault_or_is_written_down(server: Server) -> None:
         b"GET /?key=" + mark + b"\xff HTTP/1.1\r\n" + HOST + b"\r\n",
         b"GET / HTTP/1.1\r\nAuthorization: " + mark + b"\r\n b\r\n\r\n",
         b"GET / HTTP/1.1\r\n" + mark + b"\r\n\r\n",
-        mark.upper() + b" / HTTP/1.1\r\n\r\n",
+        mark.upper() + b" / HTTP/1.1\r\nConnection: close\r\n\r\n",
     ):
         answer = answered(server, sends)
         assert statuses(answer) == [400]
