@@ -10,7 +10,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up keys test faults evaluate docs lint format lock clean docker-test
+.PHONY: help demo up keys test faults evaluate docs lint format lock audit secrets clean docker-test
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -45,7 +45,10 @@ evaluate: $(READY) ## accuracy on photos with hand-placed points: PHOTOS=DIR OUT
 docs: $(READY) ## write docs/configuration.md from the settings
 	@$(BIN)/python -m docs.configuration
 
-docker-test: $(READY) ## build the images, start them with compose, measure a photo through them (needs Docker)
+secrets: ## what docker-compose.yml reads, as files; ROTATE=redis, s3 or store makes those anew
+	@$(or $(PYTHON),python3) -m stack.secret_files $(if $(ROTATE),--rotate $(ROTATE))
+
+docker-test: $(READY) ## build the images, start them with compose, kill what can be killed, count (needs Docker)
 	@$(BIN)/python -m pytest -s tests/docker/compose_run.py
 
 lint: $(READY) ## ruff, mypy (strict), import walls
