@@ -45,11 +45,14 @@ evaluate: $(READY) ## accuracy on photos with hand-placed points: PHOTOS=DIR OUT
 docs: $(READY) ## write docs/configuration.md from the settings
 	@$(BIN)/python -m docs.configuration
 
+audit: $(READY) ## ask osv.dev about every pinned version (needs a network; says so when it has none)
+	@$(BIN)/python -m requirements.audit
+
 secrets: ## what docker-compose.yml reads, as files; ROTATE=redis, s3 or store makes those anew
 	@$(or $(PYTHON),python3) -m stack.secret_files $(if $(ROTATE),--rotate $(ROTATE))
 
 docker-test: $(READY) ## build the images, start them with compose, kill what can be killed, count (needs Docker)
-	@$(BIN)/python -m pytest -s tests/docker/compose_run.py
+	@$(BIN)/python -m pytest -s $(addprefix tests/docker/,walls_run.py compose_run.py kills_run.py)
 
 lint: $(READY) ## ruff, mypy (strict), import walls
 	@$(BIN)/ruff check .
