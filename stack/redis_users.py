@@ -7,10 +7,10 @@ from typing import Final
 
 PRODUCT: Final = "facefit"
 
-PRODUCT_RULES: Final = "~* &* +@all -@dangerous +info +bgrewriteaof"
+PRODUCT_RULES: Final = "~* &* +@all -@dangerous +info +bgrewriteaof +slowlog|reset"
 """All of FLUSHALL, KEYS, CONFIG, DEBUG, MONITOR, SHUTDOWN, SAVE, REPLICAOF, ACL, MODULE and CLIENT KILL are @dangerous.
 
-The upkeep reads how large the append-only file is, and has it rewritten so that deleted records leave the disk.
+The upkeep has the append-only file rewritten, and the memory of slow commands emptied, so that deleted records are gone.
 """
 
 PROBE: Final = "probe"

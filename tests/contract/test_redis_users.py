@@ -50,9 +50,10 @@ def test_the_product_cannot_empty_or_reconfigure_redis(product: redis.Redis, com
         say(product, command)
 
 
-def test_the_upkeep_may_measure_and_rewrite_the_file(product: redis.Redis) -> None:
+def test_the_upkeep_may_have_what_was_deleted_erased(product: redis.Redis) -> None:
     assert product.info("persistence")["aof_enabled"] == 1
     product.bgrewriteaof()
+    assert product.slowlog_reset()
 
 
 def test_the_running_product_is_that_user(service: Stack) -> None:

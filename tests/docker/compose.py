@@ -30,7 +30,7 @@ STATES: Final = {
 }
 """Every service that stays, and how it is when it is well."""
 COMMAND_LIMIT_S: Final = 1800
-HEALTHY_LIMIT_S: Final = 180
+HEALTHY_LIMIT_S: Final = 300
 
 
 def run(*command: str, env: dict[str, str] | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
