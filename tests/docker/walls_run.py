@@ -148,16 +148,28 @@ def test_the_grpc_twin_of_the_s3_door_wants_a_token(compose: Compose) -> None:
     assert status_of("NoSuchMethod") == [UNIMPLEMENTED]
 
 
+GREETING: Final = b"this machine"
 PROBE: Final = """
 import socket
-def reached(host, port):
+def answer(name, host, port):
     try:
-        socket.create_connection((host, port), timeout=2).close()
-        return True
+        with socket.create_connection((host, port), timeout=2) as opened:
+            opened.sendall(ASK[name])
+            return opened.recv(4096)
     except OSError:
-        return False
-print([name for name, host, port in TARGETS if reached(host, port)])
+        return b""
+print([name for name, host, port in TARGETS if EXPECTED[name] in answer(name, host, port)])
 """
+"""Who answers, not only whether somebody does: some networks answer in the name of everybody."""
+HEALTH: Final = b"GET /healthz HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n"
+ASK: Final = {"redis": b"PING\r\n", "store": HEALTH, "api": HEALTH, "published": HEALTH, "machine": b"?"}
+EXPECTED: Final = {
+    "redis": b"NOAUTH",
+    "store": b"200 OK",
+    "api": b"X-Request-Id",
+    "published": b"X-Request-Id",
+    "machine": GREETING,
+}
 
 
 @pytest.fixture(scope="module")
@@ -170,8 +182,12 @@ def machine() -> Iterator[int]:
         def accept() -> None:
             while not stop.is_set():
                 try:
-                    listener.accept()[0].close()
-                except TimeoutError:
+                    with listener.accept()[0] as caller:
+                        caller.sendall(GREETING)
+                        caller.shutdown(socket.SHUT_WR)
+                        caller.settimeout(1)
+                        caller.recv(1)
+                except OSError:
                     continue
 
         thread = threading.Thread(target=accept)
@@ -207,7 +223,8 @@ def reached(compose: Compose, service: str, machine: int) -> set[str]:
         *(("machine", address, machine) for address in (own_address(), *gateways(compose, service))),
         *(("published", address, compose.port) for address in (own_address(), *gateways(compose, service))),
     ]
-    return set(json.loads(compose.python(service, f"TARGETS = {targets}{PROBE}").replace("'", '"')))
+    given = f"TARGETS, ASK, EXPECTED = {targets}, {ASK}, {EXPECTED}"
+    return set(json.loads(compose.python(service, f"{given}{PROBE}").replace("'", '"')))
 
 
 @pytest.mark.parametrize("service", ["worker-interactive", "worker-bulk", "upkeep"])
