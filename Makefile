@@ -17,7 +17,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up keys test faults soak long fuzz schemathesis evaluate docs lint format lock clean docker-test
+.PHONY: help demo up keys test faults soak long fuzz schemathesis evaluate docs lint format lock audit secrets clean docker-test
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
@@ -67,8 +67,14 @@ docs: $(READY) ## write docs/configuration.md from the settings, docs/operations
 	@$(BIN)/python -m docs.configuration
 	@$(BIN)/python -m docs.metrics
 
-docker-test: $(READY) ## build the images, start them with compose, measure a photo through them (needs Docker)
-	@$(BIN)/python -m pytest -s tests/docker/compose_run.py
+audit: $(READY) ## ask osv.dev about every pinned version (needs a network; says so when it has none)
+	@$(BIN)/python -m requirements.audit
+
+secrets: ## what docker-compose.yml reads, as files; ROTATE=redis, s3 or store makes those anew
+	@$(or $(PYTHON),python3) -m stack.secret_files $(if $(ROTATE),--rotate $(ROTATE))
+
+docker-test: $(READY) ## build the images, start them with compose, kill what can be killed, count (needs Docker)
+	@$(BIN)/python -m pytest -s $(addprefix tests/docker/,walls_run.py compose_run.py kills_run.py)
 
 lint: $(READY) ## ruff, mypy (strict), import walls
 	@$(BIN)/ruff check .

@@ -13,8 +13,9 @@ from shared.config import Settings
 PAGE: Final = Path(__file__).with_suffix(".md")
 _HEAD: Final = """# Configuration
 
-Every setting is an environment variable; this page is generated from `shared/config.py` by `make docs`.
-API, workers, sender and upkeep read the same ones. Times are seconds.
+Every setting is an environment variable, or a file of that name in small letters in `/run/secrets`, such as
+`/run/secrets/facefit_redis_url`; the variable wins where there are both. This page is generated from `shared/config.py`
+by `make docs`. API, workers, sender and upkeep read the same ones. Times are seconds.
 
 | Variable | Default | What it sets |
 |---|---|---|

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import re
 from ipaddress import ip_address
-from typing import Annotated, Literal, Self
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, NonNegativeInt, SecretStr, model_validator
 from pydantic.functional_validators import AfterValidator, BeforeValidator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
 
 from shared.targets import DEFAULT_PORTS, OutboundPolicy
 
@@ -16,6 +23,9 @@ MEGABYTE = 1_000_000
 DAY_S = 86_400.0
 FREE_THREADS = 4
 """Of an API process, which no slow client may keep: for polls, cancels and health checks."""
+
+SECRETS_FOLDER: Final = Path("/run/secrets")
+"""Where container engines put secrets: a file `facefit_<name>` each, which nothing that lists environments shows."""
 
 
 def _split_on_commas(value: object) -> object:
@@ -47,7 +57,21 @@ Ports = Annotated[tuple[NonNegativeInt, ...], NoDecode, BeforeValidator(_ports)]
 class Settings(BaseSettings):
     """What can be set, each as an environment variable `FACEFIT_<NAME>`; see `docs/configuration.md`."""
 
-    model_config = SettingsConfigDict(env_prefix="FACEFIT_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="FACEFIT_", frozen=True, extra="ignore", secrets_dir=SECRETS_FOLDER)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003  # the library calls it by these names
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read the environment first and secrets as files second; a machine without such files is well."""
+        folder = file_secret_settings.secrets_dir if isinstance(file_secret_settings, SecretsSettingsSource) else None
+        there = isinstance(folder, Path) and folder.is_dir()
+        return (init_settings, env_settings, *((file_secret_settings,) if there else ()))
 
     # Where things are
     redis_url: SecretStr = Field(

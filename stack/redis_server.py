@@ -11,6 +11,7 @@ from typing import Final
 from stack.child import ChildSpec
 from stack.data_folder import LOOPBACK, DataFolder, Ports, Secrets, write_private
 from stack.errors import BinaryMissing
+from stack.redis_users import PRODUCT, PRODUCT_RULES
 
 NAME: Final = "redis"
 ANSWER_TIMEOUT_S: Final = 1.0
@@ -30,6 +31,8 @@ appendfsync everysec
 save ""
 # A record with a long reference stays in the compact form: at the default of 64 bytes it takes nearly twice the memory.
 hash-max-ziplist-value 256
+# The product's processes; with the default user, who may do anything, a person or a test mends things.
+user {product} on >{password} {rules}
 """
 
 
@@ -65,6 +68,8 @@ def redis_server(folder: DataFolder, ports: Ports, secrets: Secrets) -> ChildSpe
             host=LOOPBACK,
             port=ports.redis,
             password=secrets.redis_password,
+            product=PRODUCT,
+            rules=PRODUCT_RULES,
             folder=str(folder.redis).replace("\\", "\\\\").replace('"', '\\"'),
         ),
     )
@@ -72,8 +77,13 @@ def redis_server(folder: DataFolder, ports: Ports, secrets: Secrets) -> ChildSpe
 
 
 def redis_url(ports: Ports, secrets: Secrets) -> str:
-    """Return the address of this Redis, with its password."""
+    """Return the address of this Redis, with its password, for whoever may do anything."""
     return f"redis://:{secrets.redis_password}@{LOOPBACK}:{ports.redis}/0"
+
+
+def for_the_product(url: str) -> str:
+    """Return such an address for the product's own user, who may do less; one that names a user stays as it is."""
+    return url.replace("redis://:", f"redis://{PRODUCT}:", 1)
 
 
 def redis_answers(ports: Ports, secrets: Secrets) -> bool:

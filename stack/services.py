@@ -13,7 +13,7 @@ from shared.names import QueueName
 from stack.child import ChildSpec
 from stack.data_folder import LOOPBACK, Ports, Secrets
 from stack.object_store import REGION, master_url, s3_url
-from stack.redis_server import redis_url
+from stack.redis_server import for_the_product, redis_url
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 """Where the packages are found."""
@@ -47,7 +47,10 @@ WORKERS: Final = (
 def settings_env(
     ports: Ports, secrets: Secrets, api_port: int, overrides: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Return the settings, as environment variables, of every process of the product."""
+    """Return the settings, as environment variables, of every process of the product.
+
+    The address of Redis is that of a user who may do anything; `services` gives the processes their own.
+    """
     return {
         "FACEFIT_REDIS_URL": redis_url(ports, secrets),
         "FACEFIT_S3_ENDPOINT_URL": s3_url(ports),
@@ -70,6 +73,7 @@ def services(settings: Mapping[str, str]) -> tuple[ChildSpec, ...]:
     """
     env = {
         **settings,
+        "FACEFIT_REDIS_URL": for_the_product(settings["FACEFIT_REDIS_URL"]),
         "PYTHONUNBUFFERED": "1",
         "OPENBLAS_NUM_THREADS": "1",  # numpy would start a thread for each core, before the worker forks
         "MALLOC_ARENA_MAX": "2",  # glibc keeps an arena for each of the API's threads, and what uploads left in it

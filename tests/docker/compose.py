@@ -15,9 +15,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from stack.secret_files import FOLDER_SETTING, make_secrets
+
 ROOT: Final = Path(__file__).parents[2]
+BUILT: Final = ("api", "worker-interactive", "worker-bulk", "delivery", "upkeep")
+STATES: Final = {
+    "redis": "healthy",
+    "store": "healthy",
+    "api": "healthy",
+    "worker-interactive": "healthy",
+    "worker-bulk": "healthy",
+    "delivery": "running",
+    "upkeep": "running",
+}
+"""Every service that stays, and how it is when it is well."""
 COMMAND_LIMIT_S: Final = 1800
-HEALTHY_LIMIT_S: Final = 180
+HEALTHY_LIMIT_S: Final = 300
 
 
 def run(*command: str, env: dict[str, str] | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -64,17 +77,28 @@ def _own_env() -> dict[str, str]:
 
 
 class Compose:
-    """One project; `folder` takes its file of settings, which is `.env.example` with the empty values filled in."""
+    """One project; `folder` takes its secrets and its file of settings, which is `.env.example` with them named."""
 
     def __init__(self, folder: Path) -> None:
         self.project = f"facefit-test-{secrets.token_hex(4)}"
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.secrets = folder / "secrets"
+        make_secrets(self.secrets)
         self._command = _compose_command() or ()
         self._env_file = folder / "env"
-        example = (ROOT / ".env.example").read_text()
-        filled = re.sub(r"^(\w+)=$", lambda name: f"{name[1]}={secrets.token_hex(32)}", example, flags=re.MULTILINE)
-        self._env_file.write_text(re.sub(r"^FACEFIT_PORT=.*$", f"FACEFIT_PORT={self.port}", filled, flags=re.MULTILINE))
+        text = (ROOT / ".env.example").read_text()
+        for name, value in ((FOLDER_SETTING, str(self.secrets)), ("FACEFIT_PORT", str(self.port))):
+            text = re.sub(rf"^{name}=.*$", f"{name}={value}", text, flags=re.MULTILINE)
+        self._env_file.write_text(text)
+
+    def secret_values(self) -> set[str]:
+        """Return every random value that the files of secrets hold."""
+        return {
+            value
+            for path in self.secrets.iterdir()
+            for value in re.findall(r"facefit-[0-9a-f]{8}\b|(?<![0-9a-f#])[0-9a-f]{64}\b", path.read_text())
+        }
 
     def __call__(self, *arguments: str, check: bool = True) -> str:
         """Run a compose command on this project and return what it printed."""
@@ -104,19 +128,34 @@ class Compose:
         """Run Python in a service's container and return what it printed."""
         return run("docker", "exec", self.container(service), "python", "-c", code).stdout.strip()
 
-    def address(self, service: str) -> str:
-        """Return the address that other containers reach a service at, the first if it has several."""
+    def addresses(self, service: str) -> list[str]:
+        """Return the addresses of a service, one in each of its networks."""
         networks: dict[str, dict[str, str]] = self.inspect(service)["NetworkSettings"]["Networks"]
-        return next(iter(networks.values()))["IPAddress"]
+        return [told["IPAddress"] for told in networks.values()]
+
+    def address_for(self, service: str, other: str) -> str:
+        """Return the address at which `other` reaches a service."""
+        networks: dict[str, dict[str, str]] = self.inspect(service)["NetworkSettings"]["Networks"]
+        shared = set(networks) & set(self.inspect(other)["NetworkSettings"]["Networks"])
+        return networks[min(shared)]["IPAddress"]
+
+    def kill_main_process(self, service: str) -> None:
+        """Kill what the container runs, from inside; the engine is not told, and finds a container that ended."""
+        find = 'for s in /proc/[0-9]*/stat; do set -- $(cat $s 2>/dev/null); [ "$4" = 1 ] && kill -9 $1; done'
+        run("docker", "exec", self.container(service), "sh", "-c", find, check=False)
 
     def state(self, service: str) -> str:
         """Return `healthy`, `unhealthy` or `starting`, or, where nothing is asked, whether it runs."""
         state = self.inspect(service)["State"]
-        return str(state.get("Health", state)["Status"])
+        # One that has ended keeps what it was last found to be.
+        return str((state.get("Health", state) if state["Running"] else state)["Status"])
 
     def start(self, services: dict[str, str]) -> None:
         """Start everything and wait until each service is in the state given."""
-        said = self("up", "--detach", "--no-build", check=False)
+        self.wait_for(services, said=self("up", "--detach", "--no-build", check=False))
+
+    def wait_for(self, services: dict[str, str], *, said: str = "") -> None:
+        """Wait until each service is in the state given."""
         states: dict[str, str] = {}
 
         def reached() -> bool:

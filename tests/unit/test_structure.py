@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from api.gunicorn_conf import refuse_open_door
 from api.problems import KINDS
@@ -24,18 +23,8 @@ ROOT = Path(__file__).parents[2]
 DECLARED = sorted(QueueName)
 
 
-def watched_in_compose() -> list[str]:
-    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-    commands = [str(service.get("command", "")) for service in compose["services"].values()]
-    return [queue for command in commands for queue in re.findall(r"--queues[ ',\"]+([a-z,]+)", command)]
-
-
 def test_every_declared_queue_is_watched_by_the_stack_and_no_other() -> None:
     assert sorted(queue for worker in WORKERS for queue in worker.queues) == DECLARED
-
-
-def test_every_declared_queue_is_watched_in_compose_and_no_other() -> None:
-    assert sorted(queue for queues in watched_in_compose() for queue in queues.split(",")) == DECLARED
 
 
 def test_celery_knows_the_declared_queues_and_makes_no_others() -> None:
@@ -73,13 +62,6 @@ def test_every_error_code_is_documented_and_no_other() -> None:
 def test_every_setting_is_documented() -> None:
     assert configuration.PAGE.read_text() == configuration.page()
     assert all(field.description for field in Settings.model_fields.values())
-
-
-def test_every_setting_that_compose_or_the_example_names_exists() -> None:
-    known = {f"FACEFIT_{name.upper()}" for name in Settings.model_fields}
-    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-    named = {name for service in compose["services"].values() for name in service.get("environment") or {}}
-    assert {name for name in named if name.startswith("FACEFIT_")} <= known
 
 
 def modules(*folders: str) -> Iterator[tuple[str, ast.Module]]:
