@@ -27,6 +27,7 @@ STORES: Final = ["redis", "store"]
 NO_HEALTHCHECK: Final = {
     "delivery": "listens nowhere and measures nothing; started again when it ends",
     "upkeep": "listens nowhere and measures nothing; started again when it ends",
+    "vacuum": "the same",
     "store-init": "runs once and ends",
 }
 ASKED_IN_THE_IMAGE: Final = {"api": "Dockerfile.api", **dict.fromkeys(WORKERS, "Dockerfile.worker")}
@@ -188,7 +189,8 @@ def test_no_inner_network_leads_to_the_machine_itself() -> None:
 
 
 def test_only_the_sender_looks_up_names_of_the_outside() -> None:
-    assert {name for name in NAMES if SERVICES[name]["dns"] != ["127.0.0.1"]} == {"delivery", "store-init"}
+    assert {name for name in NAMES if SERVICES[name]["dns"] != ["127.0.0.1"]} == {"delivery", "store-init", "vacuum"}
+    assert SERVICES["vacuum"]["network_mode"] == "service:store"  # which looks nothing up
     assert networks("store-init") == set()
 
 
