@@ -168,6 +168,20 @@ def test_a_form_without_a_boundary() -> None:
     assert "boundary" in refused(b"x", "multipart/form-data")
 
 
+@pytest.mark.parametrize("length", [1, 70, 73, 200])
+def test_boundaries_may_be_longer_than_the_standard_has_them(length: int) -> None:
+    boundary = "b" * length
+    body = (field_part("a", "x") + file_part("images", "a.jpg", b"photo") + END).replace(b"limit", boundary.encode())
+    request = request_of(io.BytesIO(body), len(body), f"multipart/form-data; boundary={boundary}")
+    with read_form(request, lambda *_: None, None) as form:
+        assert form.fields == [("a", "x")]
+        assert form.open(form.files[0]).read() == b"photo"
+
+
+def test_a_boundary_has_its_limit() -> None:
+    assert "boundary" in refused(b"x", "multipart/form-data; boundary=" + "b" * 201)
+
+
 def test_a_file_that_is_refused_by_its_name_is_not_read() -> None:
     body = io.BytesIO(file_part("images", "a", bytes(5_000_000)) + END)
     request = request_of(body, len(body.getvalue()))
