@@ -93,7 +93,7 @@ class FailingObjects(Before):
             self._die_at(points.BEFORE_OUTCOME)
             self._wait_at(points.WAIT_BEFORE_OUTCOME)
             if self._marked.take(points.STOP_BEFORE_OUTCOME):
-                self._marked.note(points.STOPPED, f"{os.getpgid(0)} {os.getpid()}")
+                self._marked.note(points.STOPPED, f"{os.getpgid(0)} {os.getpid()} {key}")
                 os.killpg(0, signal.SIGSTOP)
         written = bool(self._real.put_if_absent(key, body))
         if is_outcome:

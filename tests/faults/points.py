@@ -95,7 +95,9 @@ class Points:
 
     def _add(self, folder: str, text: str) -> None:
         (self.folder / folder).mkdir(exist_ok=True)
-        (self.folder / folder / uuid.uuid4().hex).write_text(text)
+        name = uuid.uuid4().hex
+        (self.folder / name).write_text(text)
+        (self.folder / name).rename(self.folder / folder / name)  # whoever sees it sees all of it
 
     def _names(self, folder: str) -> list[str]:
         try:

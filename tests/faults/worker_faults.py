@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final
@@ -92,15 +91,18 @@ def _stop_one_and_let_it_go_on(strike: Strike) -> None:
     marked.forget(points.STOPPED)
     strike.break_at(points.STOP_BEFORE_OUTCOME)
     wait_until(lambda: bool(marked.texts(points.STOPPED)), "no worker was stopped", COMES_WITHIN_S)
-    group, child = map(int, marked.texts(points.STOPPED)[0].split())
+    group_text, child_text, key = marked.texts(points.STOPPED)[0].split()
     fenced = marked.noted(points.FENCED)
-    # The lease runs out, and somebody else measures the photo: then the first one wakes and writes.
-    time.sleep(LEASE_S + strike.chance.uniform(2.0, 4.0))
+    objects = strike.broken.objects()
     with suppress(ProcessLookupError):
-        # Before its parent, which would end it for the time it took.
-        os.kill(child, signal.SIGCONT)
-        wait_until(lambda: marked.noted(points.FENCED) > fenced, "nobody was refused", COMES_WITHIN_S)
-        os.killpg(group, signal.SIGCONT)
+        try:
+            # The lease runs out, and somebody else measures the photo, behind whatever waits; then this one writes.
+            wait_until(lambda: objects.exists(key), "nobody took over", LEASE_S + COMES_WITHIN_S)
+            # Before its parent, which would end it for the time it took.
+            os.kill(int(child_text), signal.SIGCONT)
+            wait_until(lambda: marked.noted(points.FENCED) > fenced, "nobody was refused", COMES_WITHIN_S)
+        finally:
+            os.killpg(int(group_text), signal.SIGCONT)
     strike.pause(0.5, 1.5)
 
 
