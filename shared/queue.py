@@ -15,6 +15,7 @@ from kombu.entity import Queue
 from kombu.exceptions import ChannelError, KombuError, OperationalError
 
 from shared.errors import QueueUnavailable, UndeclaredQueue
+from shared.lost_acknowledgements import forgive_lost_acknowledgements
 from shared.names import QueueName, TaskName, is_job_id
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class Doorbell(Protocol):
 
 def make_celery(settings: Settings) -> Celery:
     """Return the Celery application that both sides share: JSON messages, declared queues, no results."""
+    forgive_lost_acknowledgements()
     app = Celery("facefit", broker=settings.redis_url.get_secret_value(), set_as_current=False)
     app.conf.update(
         accept_content=["json"],

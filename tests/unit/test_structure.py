@@ -88,7 +88,7 @@ def importers_of(vendor: str) -> set[str]:
         ("boto3", {"shared/storage/s3.py"}),
         ("botocore", {"shared/storage/s3.py"}),
         ("celery", {"shared/queue.py", "worker/celery_app.py"}),
-        ("kombu", {"shared/queue.py"}),
+        ("kombu", {"shared/queue.py", "shared/lost_acknowledgements.py"}),
         ("urllib3", {"shared/outbound.py", "shared/wire.py", "shared/storage/seaweedfs.py"}),
         ("idna", {"shared/targets.py"}),
         ("standardwebhooks", {"shared/signing.py"}),
