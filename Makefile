@@ -40,7 +40,7 @@ keys: $(READY) ## API keys of the service that `make up` runs: ARGS="create --te
 	@$(BIN)/python -m stack keys --data $(DATA) $(ARGS)
 
 test: $(READY) ## every test but the long ones, against the same embedded stack
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m "not long"
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadgroup -m "not long"
 
 faults: PHOTOS = 500
 faults: OUT = faults.json
