@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -19,8 +19,8 @@ from tests.faults.plan import Entry, Plan
 from tests.faults.row import Row
 
 SETTLES_S: Final = 40.0
-"""How long uploads may lie, and webhooks may be on their way, after the last photo has ended: debts are paid when a
-lease and a photo's time are over, and a delivery that failed is tried again after five seconds."""
+"""How long uploads may lie, and webhooks may be on their way, after the last photo has ended, with none less: debts are
+paid when a lease and a photo's time are over, and a delivery that failed is tried again after five seconds."""
 _PAGE: Final = 100
 _SUCCESS: Final = range(200, 300)
 _SHOWN: Final = 5
@@ -156,15 +156,15 @@ def _listed(broken: BrokenStack) -> Iterable[dict[str, Any]]:
 def _judge_uploads(broken: BrokenStack, story: Story, row: Row) -> None:
     """A photo is gone once it is measured; one that failed is kept for a retry."""
     kept = {job_id for job_id, event in story.ended.items() if event["status"] == "failed"}
-    objects, until = broken.objects(), time.monotonic() + SETTLES_S
-    while True:
+    objects = broken.objects()
+
+    def remaining() -> list[str]:
         owners = (layout.owner_of(item.key) for item in objects.list(layout.UPLOADS))
-        left = {owner[1] for owner in owners if owner} & story.accepted.keys() - kept
-        if not left or time.monotonic() > until:
-            break
-        time.sleep(1.0)
+        return sorted({owner[1] for owner in owners if owner} & story.accepted.keys() - kept)
+
+    left = _once_settled(remaining)
     row.uploads_left = len(left)
-    _name(row, "still has its upload", sorted(left))
+    _name(row, "still has its upload", left)
 
 
 def _judge_webhooks(broken: BrokenStack, plan: Plan, story: Story, row: Row) -> None:
@@ -175,18 +175,31 @@ def _judge_webhooks(broken: BrokenStack, plan: Plan, story: Story, row: Row) -> 
         if called.get(event["reference"]) and "/rebound" not in called[event["reference"]].webhook
     }
     owed |= dict.fromkeys(story.batches, "batch.completed")
-    until = time.monotonic() + SETTLES_S
-    while True:
-        heard = [json.loads(line) for line in broken.heard.read_text().splitlines()]
-        taken = {(event.get("object"), event.get("type")) for event in heard if event["answer"] in _SUCCESS}
-        missing = [job_id for job_id, kind in owed.items() if (job_id, kind) not in taken]
-        if not missing or time.monotonic() > until:
-            break
-        time.sleep(1.0)
+
+    def heard() -> list[dict[str, Any]]:
+        return [json.loads(line) for line in broken.heard.read_text().splitlines()]
+
+    def untold() -> list[str]:
+        taken = {(event.get("object"), event.get("type")) for event in heard() if event["answer"] in _SUCCESS}
+        return [job_id for job_id, kind in owed.items() if (job_id, kind) not in taken]
+
+    missing = _once_settled(untold)
     row.webhooks_owed = len(owed)
     row.webhooks_missing = len(missing)
     _name(row, "was not told to its receiver", missing)
-    _judge_events([event for event in heard if event.get("object") in owed or not event["verified"]], owed, row)
+    _judge_events([event for event in heard() if event.get("object") in owed or not event["verified"]], owed, row)
+
+
+def _once_settled(remaining: Callable[[], list[str]]) -> list[str]:
+    """Return what remains when nothing does, or when it has not become less for a while."""
+    left, until = remaining(), time.monotonic() + SETTLES_S
+    while left and time.monotonic() < until:
+        time.sleep(1.0)
+        now = remaining()
+        if len(now) < len(left):
+            until = time.monotonic() + SETTLES_S
+        left = now
+    return left
 
 
 def _judge_events(heard: list[dict[str, Any]], owed: dict[str, str], row: Row) -> None:
