@@ -27,7 +27,7 @@ PORTRAITS = Path(__file__).parents[1] / "stack" / "portraits"
 _TOGETHER = {"contract": "stores", "integration": "stores", "system": "stack", "faults": "faults"}
 """Folders whose tests run one after the other in one process: they share running processes, or break their own.
 
-`make test` has a process for each of the three: they wait more than they compute, and single tests fill what is left."""
+`make test` has a process for each: they wait more than they compute, and single tests fill what is left."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

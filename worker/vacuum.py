@@ -1,12 +1,21 @@
-"""Has SeaweedFS erase what was deleted: `python -m worker.vacuum`, beside a store whose master only it can reach.
+"""Has SeaweedFS erase what was deleted: `python -m worker.vacuum [STORE]`, beside a store whose master only it reaches.
 
 What it is to do and what it has done lies in the store itself, so it needs no Redis. One of them is enough, and two are
 too many: the master does nothing for the one that comes while the other is served.
+
+Given a command, it starts that as the store that it stands beside: both end when either does, so that whoever starts
+them again starts both.
 """
 
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final
 
 from shared.config import Settings
 from shared.observability import configure_logging
@@ -20,12 +29,12 @@ from worker.duties import until_told_to_stop
 
 logger = logging.getLogger("worker.vacuum")  # also when it is run as a program
 
+ENDED_UNASKED: Final = 1
+"""The exit code when the store ended, or the purges did, and nobody had asked for it."""
 
-def main() -> None:
-    """Run until SIGTERM or SIGINT."""
-    settings = Settings()
-    configure_logging(settings)
-    stop = until_told_to_stop()
+
+def purge_until(stop: threading.Event, settings: Settings) -> None:
+    """Purge when it is time, until told to stop."""
     purge = PurgeDuty(S3ObjectStore(settings), settings, PurgeKind.STORAGE, SeaweedFiles(settings), unasked=True)
     logger.info("vacuum is running")
     pause_s = settings.reconcile_interval_s
@@ -33,5 +42,40 @@ def main() -> None:
     do_duties(duties, Meter(), pause_s=pause_s, stop=stop)  # counted for nobody: it has no Redis to tell
 
 
+def run_beside(command: Sequence[str], stop: threading.Event, settings: Settings) -> int:
+    """Run a store and the purges until told to stop, or until either ends; return the exit code.
+
+    A purge in hand is left: it can be done again, and the store must hear of the end at once.
+    """
+    store = subprocess.Popen(command)  # noqa: S603  the container's own command, from nobody else
+    unasked = threading.Event()
+
+    def until_the_end_of(what: Callable[[], object]) -> None:
+        try:
+            what()
+        finally:  # a store for which nobody erases must not go on as if nothing were
+            if not stop.is_set():
+                unasked.set()
+            stop.set()
+
+    for name, what in (("store", store.wait), ("purges", partial(purge_until, stop, settings))):
+        threading.Thread(target=until_the_end_of, args=(what,), daemon=True, name=name).start()
+    stop.wait()
+    store.terminate()
+    store.wait()
+    return ENDED_UNASKED if unasked.is_set() else 0
+
+
+def main(command: Sequence[str]) -> int:
+    """Run until SIGTERM or SIGINT; return the exit code."""
+    settings = Settings()
+    configure_logging(settings)
+    stop = until_told_to_stop()
+    if command:
+        return run_beside(command, stop, settings)
+    purge_until(stop, settings)
+    return 0
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

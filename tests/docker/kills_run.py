@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections import Counter
@@ -24,6 +25,8 @@ SENDERS: Final = 2
 BETWEEN_PHOTOS_S: Final = 0.3
 DOWN_S: Final = 2.0
 SETTLED_LIMIT_S: Final = 180
+PROMISED_S: Final = 900
+"""How soon what was deleted has left the files: docs/privacy.md."""
 
 
 def code_of(answer: httpx.Response) -> str:
@@ -130,6 +133,44 @@ def test_a_worker_that_is_told_to_stop_finishes_the_photos_it_has_begun(
     assert within(
         60, lambda: {(job["status"], job["attempts"]) for job in statuses(http, ids).values()} == {("succeeded", 1)}
     )
+
+
+def test_what_was_deleted_leaves_the_files_of_a_store_that_was_killed(
+    compose: Compose, http: httpx.Client, hopper: bytes
+) -> None:
+    run("docker", "kill", compose.container("store"))
+    run("docker", "start", compose.container("store"))
+    compose.wait_for(STATES)
+    marker = secrets.token_hex(16)
+    comment = b"\xff\xfe" + (2 + len(marker)).to_bytes(2) + marker.encode()
+    photo = hopper[:2] + comment + hopper[2:]
+    sent = {"content": photo, "headers": {"Content-Type": "image/jpeg", "Prefer": "wait=30"}}
+    job = http.post("/v1/jobs?keep_image=true", **sent).raise_for_status().json()
+    assert job["status"] == "succeeded"
+
+    def lies_in_files() -> bool:
+        looked = run("docker", "exec", compose.container("store"), "grep", "-rlF", marker, "/data", check=False)
+        assert looked.returncode in {0, 1}, looked.stderr
+        return looked.returncode == 0
+
+    assert lies_in_files()
+    http.delete(f"/v1/jobs/{job['id']}").raise_for_status()
+    began = time.monotonic()
+    receipt = f"/v1/deletions/{job['id']}"
+    assert within(PROMISED_S, lambda: http.get(receipt).json()["status"] == "purged"), http.get(receipt).text
+    say(f"deleted, and purged after {time.monotonic() - began:.0f} s")
+    assert not lies_in_files()
+
+
+def test_the_largest_photo_fits(compose: Compose, http: httpx.Client) -> None:
+    photo = heaviest_photo()
+    sent = {"content": photo, "headers": {"Content-Type": "image/webp", "Prefer": "wait=30"}}
+    for _ in range(3):
+        job = http.post("/v1/jobs", **sent).raise_for_status().json()
+        while job["status"] not in TERMINAL:
+            job = http.get(f"/v1/jobs/{job['id']}?wait=30").raise_for_status().json()
+        assert (job["status"], job["error"]["code"], job["attempts"]) == ("rejected", "no_face", 1)
+    assert compose.inspect("worker-interactive")["State"]["OOMKilled"] is False
 
 
 def test_a_container_of_each_kind_is_killed_under_load(compose: Compose, http: httpx.Client, astronaut: bytes) -> None:

@@ -27,7 +27,6 @@ STORES: Final = ["redis", "store"]
 NO_HEALTHCHECK: Final = {
     "delivery": "listens nowhere and measures nothing; started again when it ends",
     "upkeep": "listens nowhere and measures nothing; started again when it ends",
-    "vacuum": "the same",
     "store-init": "runs once and ends",
 }
 ASKED_IN_THE_IMAGE: Final = {"api": "Dockerfile.api", **dict.fromkeys(WORKERS, "Dockerfile.worker")}
@@ -48,11 +47,8 @@ def filled(value: object) -> str:
 
 
 def networks(service: str) -> set[str]:
-    """Return what a service is on; a sidecar is where its host is, and one that is told so is nowhere."""
-    mode = SERVICES[service].get("network_mode", "")
-    if mode.startswith("service:"):
-        return networks(mode.removeprefix("service:"))
-    return set() if mode == "none" else set(SERVICES[service]["networks"])
+    """Return what a service is on; one that is told so is nowhere."""
+    return set() if SERVICES[service].get("network_mode") == "none" else set(SERVICES[service]["networks"])
 
 
 def seconds(service: str) -> float:
@@ -164,7 +160,7 @@ def test_workers_reach_the_stores_and_nothing_else_that_listens() -> None:
 
 
 def test_the_api_reaches_the_stores_alone() -> None:
-    assert {other for one, other in reached() if one == "api"} - set(STORES) <= {"vacuum"}
+    assert {other for one, other in reached() if one == "api"} <= set(STORES)
 
 
 def test_the_stores_do_not_reach_each_other() -> None:
@@ -189,8 +185,7 @@ def test_no_inner_network_leads_to_the_machine_itself() -> None:
 
 
 def test_only_the_sender_looks_up_names_of_the_outside() -> None:
-    assert {name for name in NAMES if SERVICES[name]["dns"] != ["127.0.0.1"]} == {"delivery", "store-init", "vacuum"}
-    assert SERVICES["vacuum"]["network_mode"] == "service:store"  # which looks nothing up
+    assert {name for name in NAMES if SERVICES[name]["dns"] != ["127.0.0.1"]} == {"delivery", "store-init"}
     assert networks("store-init") == set()
 
 
@@ -225,11 +220,13 @@ def test_a_container_gets_the_secrets_that_it_reads_and_no_others() -> None:
 
     product = {name for name in COMPOSE["secrets"] if name.startswith("facefit_")}
     for service in NAMES:
-        if "build" in SERVICES[service]:
+        if "build" in SERVICES[service] and service != "store":
             assert given(service) == product
     assert product == {f"facefit_{name}" for name in Settings.model_fields} & set(COMPOSE["secrets"])
     assert given("redis") == {"redis_users"}
-    assert given("store") == {"store_identities", "store_security"}
+    # What erases stands beside it, and signs its requests like everybody; it has nothing to say to Redis.
+    of_s3 = {name for name in product if "_s3_" in name}
+    assert given("store") == {"store_identities", "store_security"} | of_s3
     assert given("store-init") == set()
 
 
