@@ -145,8 +145,8 @@ def test_what_was_deleted_leaves_the_files_of_a_store_that_was_killed(
     marker = secrets.token_hex(16)
     comment = b"\xff\xfe" + (2 + len(marker)).to_bytes(2) + marker.encode()
     photo = hopper[:2] + comment + hopper[2:]
-    sent = {"content": photo, "headers": {"Content-Type": "image/jpeg", "Prefer": "wait=30"}}
-    job = http.post("/v1/jobs?keep_image=true", **sent).raise_for_status().json()
+    headers = {"Content-Type": "image/jpeg", "Prefer": "wait=30"}
+    job = http.post("/v1/jobs?keep_image=true", content=photo, headers=headers).raise_for_status().json()
     assert job["status"] == "succeeded"
 
     def lies_in_files() -> bool:
@@ -165,12 +165,10 @@ def test_what_was_deleted_leaves_the_files_of_a_store_that_was_killed(
 
 def test_the_largest_photo_fits(compose: Compose, http: httpx.Client) -> None:
     # 49 megapixels with an alpha channel take the most memory of all that is accepted: docs/hostile-input.md.
-    sent = {
-        "content": hostile_files.large("WEBP", "RGBA", method=0),
-        "headers": {"Content-Type": "image/webp", "Prefer": "wait=30"},
-    }
+    photo = hostile_files.large("WEBP", "RGBA", method=0)
+    headers = {"Content-Type": "image/webp", "Prefer": "wait=30"}
     for _ in range(3):
-        job = http.post("/v1/jobs", **sent).raise_for_status().json()
+        job = http.post("/v1/jobs", content=photo, headers=headers).raise_for_status().json()
         while job["status"] not in TERMINAL:
             job = http.get(f"/v1/jobs/{job['id']}?wait=30").raise_for_status().json()
         assert (job["status"], job["error"]["code"], job["attempts"]) == ("rejected", "no_face", 1)
