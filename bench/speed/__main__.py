@@ -8,20 +8,34 @@ from that document by `python -m bench.speed.page`.
 from __future__ import annotations
 
 import argparse
+import signal
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Final
 
+from bench.speed.accuracy import measure_accuracy
+from bench.speed.api_rates import measure_api
+from bench.speed.large_batch import measure_large_batch
+from bench.speed.latency import measure_latency
 from bench.speed.record import OUT, Record
+from bench.speed.scaling import measure_scaling
 from bench.speed.setting import FULL, QUICK, Setting
+from bench.speed.start_up import measure_start_up
 from bench.speed.tables import bars_table
 from bench.speed.throughput import measure_formats, measure_throughput
 
 PARTS: Final[Mapping[str, Callable[[Setting], dict[str, Any]]]] = {
     "throughput": measure_throughput,
     "formats": measure_formats,
+    "latency": measure_latency,
+    "start_up": measure_start_up,
+    "scaling": measure_scaling,
+    "large_batch": measure_large_batch,
+    "api": measure_api,
+    "accuracy": measure_accuracy,
 }
 
 
@@ -33,8 +47,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--faces", type=Path, help="a folder of more portraits to make photos from")
     for size in fields(QUICK):
-        parser.add_argument(f"--{size.name}", type=int, help=f"{getattr(QUICK, size.name)}, full: {getattr(FULL, size.name)}")
+        parser.add_argument(
+            f"--{size.name}", type=int, help=f"{getattr(QUICK, size.name)}, full: {getattr(FULL, size.name)}"
+        )
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # what was started is taken down
     chosen = {size.name: value for size in fields(QUICK) if (value := getattr(given, size.name)) is not None}
     sizes = replace(FULL if given.full else QUICK, **chosen)
     record = (Record.resumed if given.resume else Record)(given.out, sizes)
@@ -47,7 +64,9 @@ def main() -> None:
             began_s = time.monotonic()
             found = PARTS[name](setting)
             record.add(name, found, time.monotonic() - began_s)
-    print(f"\n{bars_table(record.document)}\n\nwritten to {given.out}; python -m bench.speed.page puts it into the docs")
+    print(
+        f"\n{bars_table(record.document)}\n\nwritten to {given.out}; python -m bench.speed.page puts it into the docs"
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The limit: a loop that decodes a photo and fits the mesh, with the same decoder and mesh as a worker, nothing else."""
+"""The limit: a loop that decodes a photo and fits the mesh, with decoder and mesh of a worker, and nothing else."""
 
 from __future__ import annotations
 

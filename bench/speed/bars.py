@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from bench.speed.rounds import Figure
 
+TIMES: Final = " \N{MULTIPLICATION SIGN}"
+
 
 @dataclass(frozen=True, slots=True)
 class Bar:
@@ -45,10 +47,10 @@ BARS: Final = {
     "efficiency_12mp_batch": Bar("the same, in a batch", 0.85),
     "efficiency_512_one": Bar(f"{_EFFICIENCY}, 512 px, one by one", 0.50),
     "efficiency_512_batch": Bar("the same, in a batch", 0.70),
-    "service_12mp": Bar(f"{_SERVICE}, 12 MP, 16 at once", 3.0, unit=" ×"),
-    "service_12mp_batch": Bar("the same, in a batch", 3.0, unit=" ×"),
-    "service_512": Bar(f"{_SERVICE}, 512 px, 16 at once", 1.0, unit=" ×"),
-    "service_512_batch": Bar("the same, in a batch", 1.0, unit=" ×"),
+    "service_12mp": Bar(f"{_SERVICE}, 12 MP, 16 at once", 3.0, unit=TIMES),
+    "service_12mp_batch": Bar("the same, in a batch", 3.0, unit=TIMES),
+    "service_512": Bar(f"{_SERVICE}, 512 px, 16 at once", 1.0, unit=TIMES),
+    "service_512_batch": Bar("the same, in a batch", 1.0, unit=TIMES),
     "idle_latency": Bar(
         "one photo on an idle service, submit to result, less decode and mesh, median",
         20.0,
@@ -60,13 +62,13 @@ BARS: Final = {
     "polls": Bar("status polls per second of the API's CPU", 1500.0, unit=" /s", decimals=0),
     "polls_unchanged": Bar("the same, with `If-None-Match`", 1500.0, unit=" /s", decimals=0),
     "memory_growth": Bar(
-        "memory of a worker child after 5,000 photos ÷ after 200", 1.05, at_least=False, unit=" ×", decimals=3
+        "memory of a worker child after 5,000 photos ÷ after 200", 1.05, at_least=False, unit=TIMES, decimals=3
     ),
     "memory": Bar("memory of a worker child then", 250.0, at_least=False, unit=" MB", decimals=0),
-    "scaling": Bar("photos/s of a batch with 2 worker processes ÷ with 1", 1.8, unit=" ×"),
-    "large_batch_cost": Bar("CPU per photo of a large batch ÷ of one of 100", 1.1, at_least=False, unit=" ×"),
+    "scaling": Bar("photos/s of a batch with 2 worker processes ÷ with 1", 1.8, unit=TIMES),
+    "large_batch_cost": Bar("CPU per photo of a large batch ÷ of one of 100", 1.1, at_least=False, unit=TIMES),
     "latency_beside_batch": Bar(
-        "a single photo while a large batch runs ÷ on an idle service, p95", 3.0, at_least=False, unit=" ×"
+        "a single photo while a large batch runs ÷ on an idle service, p95", 3.0, at_least=False, unit=TIMES
     ),
     "start_up": Bar("from starting a worker process to the first result", 3.0, at_least=False, unit=" s"),
     "landmarks_moved": Bar(

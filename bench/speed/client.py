@@ -49,7 +49,11 @@ class Http:
         self._connection.close()
 
     def ask(
-        self, method: str, path: str, body: bytes | Iterable[bytes] | None = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: bytes | Iterable[bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> tuple[int, bytes, http.client.HTTPMessage]:
         """Send a request and read the answer whole."""
         if self._connection.sock is None:
@@ -148,7 +152,6 @@ class BatchBody:
     def send(self, http_: Http) -> str:
         """Make the batch; return its id."""
         size_bytes = len(self._head) + self._file.seek(0, os.SEEK_END) + len(self._tail)
-        self._file.seek(0)
         headers = _FORM | {"Content-Length": str(size_bytes)}
         status, body, _ = http_.ask("POST", "/v1/batches", self._chunks(), headers)
         if status != HTTPStatus.ACCEPTED:
@@ -156,6 +159,7 @@ class BatchBody:
         return str(json.loads(body)["id"])
 
     def _chunks(self) -> Iterator[bytes]:
+        self._file.seek(0)
         yield self._head
         while chunk := self._file.read(CHUNK_BYTES):
             yield chunk

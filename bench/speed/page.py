@@ -14,7 +14,7 @@ from bench.speed.tables import TABLES
 
 ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = ROOT / "docs" / "performance.md"
-IMAGE: Final = ROOT / "docs" / "images" / "cost_by_process.png"
+IMAGE: Final = ROOT / "docs" / "images" / "speed" / "cost_by_process.svg"
 
 
 def updated(page: str, document: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Photos to be measured, each one different: portraits of 512 px, of 2 and 12 megapixels as phones take them, others."""
+"""Photos to be measured, each one different: portraits of 512 px, 2 and 12 megapixels as phones take them, others."""
 
 from __future__ import annotations
 

@@ -81,12 +81,12 @@ class Service:
         """Count CPU while a block runs."""
         return cpu_window(self.leaders)
 
-    # Worker processes, as somebody who runs it may have more or fewer of
+    @property
+    def more_bulk_workers(self) -> tuple[str, ...]:
+        """Names of the processes that measure photos of batches beside the first."""
+        return tuple(self._more_bulk)
 
-    def restart(self, name: str) -> None:
-        """Stop a process and start it anew."""
-        self.stack.supervisor.stop(name)
-        self.stack.supervisor.start(name)
+    # Worker processes, as somebody who runs it may have more or fewer of
 
     def add_bulk_worker(self) -> str:
         """Start one more process that measures photos of batches; return its name."""
@@ -99,7 +99,7 @@ class Service:
         return name
 
     def await_bulk_workers(self, count: int) -> None:
-        """Return once so many processes say that they measure photos of batches.
+        """Return once just so many processes say that they measure photos of batches; one that ended is forgotten late.
 
         Raises
         ------
@@ -108,7 +108,7 @@ class Service:
         """
         names = {name.removeprefix("FACEFIT_").lower(): value for name, value in self.stack.settings_env.items()}
         store = connect(Settings.model_validate(names)).jobs.store
-        while store.live_workers(QueueName.BULK) < count:
+        while store.live_workers(QueueName.BULK) != count:
             self.stack.pause(POLL_S)
 
     # Ways in

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from bench.peers.serving import OriginalService
 from bench.speed.bare import BareLoop
@@ -108,8 +108,11 @@ class Setting:
         """This service."""
         return self._open.enter_context(Service(self.sizes.batch))
 
-    @cached_property
-    def extra_bulk_workers(self) -> list[str]:
-        """Names of further bulk processes, so that there is one for each core: one is all that `make up` starts."""
-        names = [self.service.add_bulk_worker() for _ in range(self.cores - 1)]
-        return names
+    def have_bulk_workers(self, count: int) -> None:
+        """Have so many processes measure photos of batches; `make up` starts one."""
+        supervisor = self.service.stack.supervisor
+        while len(self.service.more_bulk_workers) < count - 1:
+            self.service.add_bulk_worker()
+        for number, name in enumerate(self.service.more_bulk_workers):
+            (supervisor.start if number < count - 1 else supervisor.stop)(name)
+        self.service.await_bulk_workers(count)

@@ -24,7 +24,7 @@ Turns = Mapping[str, Sequence[Turn]]
 
 def measure_throughput(setting: Setting) -> dict[str, Any]:
     """Run the rounds of both sizes that have bars."""
-    setting.service.await_bulk_workers(len(setting.extra_bulk_workers) + 1)
+    setting.have_bulk_workers(setting.cores)
     large = _rounds(setting, PHONE_12MP, setting.sizes.large)
     small = _rounds(setting, PORTRAIT_512, setting.sizes.small)
     bars = {
