@@ -20,7 +20,7 @@ from bench.speed.accuracy import measure_accuracy
 from bench.speed.api_rates import measure_api
 from bench.speed.large_batch import measure_large_batch
 from bench.speed.latency import measure_latency
-from bench.speed.record import OUT, Record
+from bench.speed.record import FULL_RUN, QUICK_RUN, Record
 from bench.speed.scaling import measure_scaling
 from bench.speed.setting import FULL, QUICK, Setting
 from bench.speed.start_up import measure_start_up
@@ -34,8 +34,8 @@ PARTS: Final[Mapping[str, Callable[[Setting], dict[str, Any]]]] = {
     "start_up": measure_start_up,
     "scaling": measure_scaling,
     "large_batch": measure_large_batch,
-    "api": measure_api,
     "accuracy": measure_accuracy,
+    "api": measure_api,  # last: it stops the workers
 }
 
 
@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="more rounds, and a batch of 10,000")
     parser.add_argument("--parts", nargs="*", choices=PARTS, default=tuple(PARTS))
     parser.add_argument("--resume", action="store_true", help="keep what the document of an interrupted run has")
-    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--out", type=Path, help=f"{QUICK_RUN}, full: {FULL_RUN}")
     parser.add_argument("--faces", type=Path, help="a folder of more portraits to make photos from")
     for size in fields(QUICK):
         parser.add_argument(
@@ -54,9 +54,10 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # what was started is taken down
     chosen = {size.name: value for size in fields(QUICK) if (value := getattr(given, size.name)) is not None}
     sizes = replace(FULL if given.full else QUICK, **chosen)
-    record = (Record.resumed if given.resume else Record)(given.out, sizes)
+    out = given.out or (FULL_RUN if given.full else QUICK_RUN)
+    record = (Record.resumed if given.resume else Record)(out, sizes)
     with Setting(sizes, given.faces) as setting:
-        for name in given.parts:
+        for name in (name for name in PARTS if name in given.parts):
             if name in record.parts:
                 print(f"{name}: measured already", flush=True)
                 continue
@@ -65,7 +66,7 @@ def main() -> None:
             found = PARTS[name](setting)
             record.add(name, found, time.monotonic() - began_s)
     print(
-        f"\n{bars_table(record.document)}\n\nwritten to {given.out}; python -m bench.speed.page puts it into the docs"
+        f"\n{bars_table(record.document)}\n\nwritten to {out}; python -m bench.speed.page {out} puts it into the docs"
     )
 
 

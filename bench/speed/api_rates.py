@@ -36,18 +36,13 @@ class Polled:
 
 
 def measure_api(setting: Setting) -> dict[str, Any]:
-    """Measure one job, stop the workers, then send and poll in turns."""
+    """Measure one job, stop the workers for good, then send and poll in turns: nothing else can be measured after it."""
     service, pool = setting.service, setting.pool(PORTRAIT_512)
     with Http(service.url) as http:
         measured = _polled(http, submit(http, pool.take(1)[0], PORTRAIT_512, wait_s=30)[0])
-    workers = (*WORKERS, *service.more_bulk_workers)
-    for name in workers:
+    for name in (*WORKERS, *service.more_bulk_workers):
         service.stack.supervisor.stop(name)
-    try:
-        return _rates(setting, measured)
-    finally:
-        for name in workers:
-            service.stack.supervisor.start(name)
+    return _rates(setting, measured)
 
 
 def _rates(setting: Setting, measured: Polled) -> dict[str, Any]:

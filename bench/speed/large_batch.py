@@ -94,7 +94,10 @@ def measure_large_batch(setting: Setting) -> dict[str, Any]:
     service.stack.supervisor.start(BULK)
     service.await_bulk_workers(1)
     grown = Grown(setting)
-    small = [_cost_of_small_batch(setting) for _ in range(setting.sizes.rounds)]
+    small = []
+    for number in range(setting.sizes.rounds):
+        small.append(_cost_of_small_batch(setting))
+        grown.look((number + 1) * SMALL_BATCH)
     with Http(service.url) as http:
         idle_s = []
         for photo in pool.take(setting.sizes.latencies):

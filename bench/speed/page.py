@@ -1,4 +1,4 @@
-"""Puts the tables of a run into docs/performance.md: `python -m bench.speed.page [speed-output/speed.json]`."""
+"""Puts the tables of a run into docs/performance.md: `python -m bench.speed.page [speed-output/full.json]`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.speed.plot import draw_costs
-from bench.speed.record import OUT
+from bench.speed.record import FULL_RUN
 from bench.speed.tables import TABLES
 
 ROOT: Final = Path(__file__).parents[2]
@@ -37,7 +37,7 @@ def updated(page: str, document: Mapping[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("document", type=Path, nargs="?", default=OUT)
+    parser.add_argument("document", type=Path, nargs="?", default=FULL_RUN)
     document = json.loads(parser.parse_args().document.read_text())
     PAGE.write_text(updated(PAGE.read_text(), document))
     draw_costs(document, IMAGE)

