@@ -36,7 +36,7 @@ class Polled:
 
 
 def measure_api(setting: Setting) -> dict[str, Any]:
-    """Measure one job, stop the workers for good, then send and poll in turns: nothing else can be measured after it."""
+    """Measure one job, stop the workers for good, then send and poll in turns."""
     service, pool = setting.service, setting.pool(PORTRAIT_512)
     with Http(service.url) as http:
         measured = _polled(http, submit(http, pool.take(1)[0], PORTRAIT_512, wait_s=30)[0])
