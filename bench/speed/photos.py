@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from PIL import Image, ImageEnhance, ImageOps
+from PIL import Image, ImageChops, ImageEnhance, ImageOps
 
 PORTRAITS: Final = Path(__file__).parents[2] / "stack" / "portraits"
 ENDINGS: Final = (".png", ".jpg", ".jpeg")
@@ -27,6 +27,8 @@ _ORIENTATION_TAG: Final = 0x0112
 _TURNED_BACK: Final = 6
 """EXIF: the camera was held upright, its rows run from top to bottom."""
 _NOISE_SD: Final = 5.0
+_NO_NOISE: Final = 128
+_TILE_PX: Final = 512
 _CUT: Final = 0.06
 
 
@@ -121,9 +123,9 @@ def _draw(kind: Kind, source: Image.Image, chance: random.Random) -> bytes:
     width, height = source.size
     left, top, right, bottom = (chance.uniform(0, _CUT) for _ in range(4))
     cut = source.crop((int(left * width), int(top * height), int((1 - right) * width), int((1 - bottom) * height)))
-    cut = ImageOps.fit(cut, kind.size, Image.Resampling.BICUBIC)
     cut = ImageOps.mirror(cut) if chance.random() < 0.5 else cut
     cut = ImageEnhance.Brightness(cut).enhance(chance.uniform(0.8, 1.15))
+    cut = ImageOps.fit(cut, kind.size, Image.Resampling.BICUBIC)
     if not kind.is_phone:
         return _encoded(cut, kind.ending, chance.randint(85, 95), None)
     exif = Image.Exif()
@@ -135,11 +137,11 @@ def _draw(kind: Kind, source: Image.Image, chance: random.Random) -> bytes:
 def _with_noise(picture: Image.Image, chance: random.Random) -> Image.Image:
     """Add what a sensor adds: an enlarged portrait alone is too smooth, and too small a file, to pass for a phone's."""
     generator = np.random.default_rng(chance.randrange(2**32))
-    tile = generator.normal(0, _NOISE_SD, (512, 512, 1))
-    pixels = np.asarray(picture)
-    repeats = (-(-pixels.shape[0] // 512), -(-pixels.shape[1] // 512), 1)
-    noise = np.tile(np.rint(tile).astype(np.int16), repeats)[: pixels.shape[0], : pixels.shape[1]]
-    return Image.fromarray(np.clip(pixels + noise, 0, 255).astype(np.uint8))
+    drawn = generator.normal(_NO_NOISE, _NOISE_SD, (_TILE_PX, _TILE_PX)).round().clip(0, 255)
+    tile, noise = Image.fromarray(drawn.astype(np.uint8)), Image.new("L", picture.size)
+    for place in itertools.product(*(range(0, side, _TILE_PX) for side in picture.size)):
+        noise.paste(tile, place)
+    return ImageChops.add(picture, Image.merge("RGB", [noise] * 3), offset=-_NO_NOISE)
 
 
 def _encoded(picture: Image.Image, ending: str, quality: int, exif: Image.Exif | None) -> bytes:
