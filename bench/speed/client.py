@@ -27,6 +27,12 @@ NOT_ENDED: Final = frozenset(("queued", "running", "awaiting_upload"))
 _BOUNDARY: Final = "facefit-bench-boundary"
 _FORM: Final = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
 
+TRIES: Final = 20
+COME_AGAIN: Final = frozenset((HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE))
+KEPT_S: Final = 5.0
+"""A connection that has been idle for longer is opened anew: a server may just be closing it."""
+
+BodyMaker = Callable[[], Iterable[bytes]]
 _T = TypeVar("_T")
 _Answer = TypeVar("_Answer")
 
@@ -36,11 +42,12 @@ class UnexpectedAnswer(Exception):
 
 
 class Http:
-    """One kept connection to a service; opened again when the other side closes it."""
+    """One kept connection to a service; opened again when the other side closes it, or may have."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=PATIENCE_S)
+        self._used_s = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -49,19 +56,31 @@ class Http:
         self._connection.close()
 
     def ask(
-        self,
-        method: str,
-        path: str,
-        body: bytes | Iterable[bytes] | None = None,
-        headers: Mapping[str, str] | None = None,
+        self, method: str, path: str, body: bytes | BodyMaker | None = None, headers: Mapping[str, str] | None = None
     ) -> tuple[int, bytes, http.client.HTTPMessage]:
-        """Send a request and read the answer whole."""
+        """Send a request and read the answer whole; when told to come again later, do so, as any good client does."""
+        for tries_left in reversed(range(TRIES)):
+            status, answered, said = self._ask_once(method, path, body, headers)
+            if status not in COME_AGAIN or not tries_left:
+                break
+            pause_s = float(said["Retry-After"] or 1)
+            print(f"  {method} {path} answers {status}; once more in {pause_s:g} s", flush=True)
+            time.sleep(pause_s)
+        return status, answered, said
+
+    def _ask_once(
+        self, method: str, path: str, body: bytes | BodyMaker | None, headers: Mapping[str, str] | None
+    ) -> tuple[int, bytes, http.client.HTTPMessage]:
+        if time.monotonic() - self._used_s > KEPT_S:
+            self._connection.close()
         if self._connection.sock is None:
             self._connection.connect()
             self._connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._connection.request(method, path, body, dict(headers or {}))
+        self._connection.request(method, path, body() if callable(body) else body, dict(headers or {}))
         answer = self._connection.getresponse()
-        return answer.status, answer.read(), answer.headers
+        read = answer.read()
+        self._used_s = time.monotonic()
+        return answer.status, read, answer.headers
 
 
 def form_of(photo: bytes, kind: Kind) -> bytes:
@@ -153,7 +172,7 @@ class BatchBody:
         """Make the batch; return its id."""
         size_bytes = len(self._head) + self._file.seek(0, os.SEEK_END) + len(self._tail)
         headers = _FORM | {"Content-Length": str(size_bytes)}
-        status, body, _ = http_.ask("POST", "/v1/batches", self._chunks(), headers)
+        status, body, _ = http_.ask("POST", "/v1/batches", self._chunks, headers)
         if status != HTTPStatus.ACCEPTED:
             raise UnexpectedAnswer(f"POST /v1/batches answers {status}: {body[:300]!r}")
         return str(json.loads(body)["id"])
