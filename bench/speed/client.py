@@ -185,9 +185,9 @@ class BatchBody:
         yield self._tail
 
 
-def batch_counts(http_: Http, batch_id: str) -> dict[str, int]:
-    """Return how many photos of a batch are in which state."""
-    status, body, _ = http_.ask("GET", f"/v1/batches/{batch_id}")
+def batch_counts(http_: Http, batch_id: str, wait_s: int = 0) -> dict[str, int]:
+    """Return how many photos of a batch are in which state, perhaps once it has ended."""
+    status, body, _ = http_.ask("GET", f"/v1/batches/{batch_id}?wait={wait_s}")
     if status != HTTPStatus.OK:
         raise UnexpectedAnswer(f"GET /v1/batches answers {status}: {body[:300]!r}")
     counts: dict[str, int] = json.loads(body)["counts"]
@@ -202,10 +202,11 @@ def ended_of(counts: Mapping[str, int]) -> int:
 def await_batch(http_: Http, batch_id: str, share: float = 1.0) -> tuple[int, float]:
     """Return how many photos have ended, and when [s, `perf_counter`], once that share of the batch has."""
     while True:
-        counts = batch_counts(http_, batch_id)
+        began_s = time.perf_counter()
+        counts = batch_counts(http_, batch_id, WAIT_S if share == 1 else 0)
         if (ended := ended_of(counts)) >= share * sum(counts.values()):
             return ended, time.perf_counter()
-        time.sleep(POLL_S)
+        time.sleep(max(0.0, began_s + POLL_S - time.perf_counter()))
 
 
 def read_results(http_: Http, batch_id: str) -> int:
