@@ -40,7 +40,8 @@ def main() -> None:
     parser.add_argument("document", type=Path, nargs="?", default=FULL_RUN)
     document = json.loads(parser.parse_args().document.read_text())
     PAGE.write_text(updated(PAGE.read_text(), document))
-    draw_costs(document, IMAGE)
+    if "throughput" in document["parts"]:
+        draw_costs(document, IMAGE)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from bench.speed.bars import BARS, TIMES, Bar
 from bench.speed.service import KINDS, is_worker
 
 NOT_MEASURED: Final = "not measured"
+PICTURE: Final = "![CPU per photo of each contender, in pieces by kind of process](images/speed/cost_by_process.svg)"
+"""Drawn by `bench.speed.page` with the table that it stands above."""
 
 
 def bars_table(document: Mapping[str, Any]) -> str:
@@ -57,7 +59,7 @@ def contenders_table(document: Mapping[str, Any]) -> str:
             rate, whole = each["photos_per_s"]["median"], each["cpu_ms_all"]["median"]
             lines.append(_row([name, f"{rate:.1f}", f"{whole:.1f}", *cells]))
         parts.append("\n".join(lines))
-    return "\n\n".join(parts) or NOT_MEASURED
+    return "\n\n".join([PICTURE, *parts]) if parts else NOT_MEASURED
 
 
 def formats_table(document: Mapping[str, Any]) -> str:
