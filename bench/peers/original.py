@@ -12,7 +12,6 @@ import cv2
 import mediapipe as mp
 import numpy as np
 from flask import Flask, jsonify, request
-from numpy.typing import NDArray
 
 POINTS: Final = 468
 WIDTHS: Final = {"forehead_width_px": (54, 284), "eye_gap_px": (133, 362), "chin_width_px": (176, 400)}
@@ -41,7 +40,8 @@ def create_app(*, mesh_per_request: bool) -> Flask:
                 found = mesh.process(pixels)
         if not found.multi_face_landmarks:
             return jsonify(error="no face"), 422
-        return jsonify(_answer(found.multi_face_landmarks[0].landmark, pixels))
+        height, width = pixels.shape[:2]
+        return jsonify(_answer(found.multi_face_landmarks[0].landmark, width, height))
 
     return app
 
@@ -50,8 +50,7 @@ def _mesh() -> Any:
     return mp.solutions.face_mesh.FaceMesh(static_image_mode=True, max_num_faces=1)
 
 
-def _answer(landmarks: Any, pixels: NDArray[np.uint8]) -> dict[str, Any]:
-    height, width = pixels.shape[:2]
+def _answer(landmarks: Any, width: int, height: int) -> dict[str, Any]:
     points = [(int(point.x * width), int(point.y * height)) for point in landmarks[:POINTS]]
     return {
         "landmarks": [{"id": number, "x": x, "y": y} for number, (x, y) in enumerate(points)],
