@@ -12,12 +12,13 @@ OUT ?= evaluate-output
 RENDERS ?= 0
 SECONDS ?= 600
 SEED ?=
+BENCH ?=
 
 BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up keys test faults soak long fuzz schemathesis evaluate docs lint format lock audit secrets clean docker-test
+.PHONY: help demo up keys test faults soak long fuzz schemathesis evaluate docs lint format lock audit secrets clean docker-test bench bench-full
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
@@ -63,6 +64,12 @@ fuzz: $(READY) ## damaged files into every door; options SECONDS=600 SEED=n (wha
 evaluate: $(READY) ## accuracy on photos with hand-placed points: PHOTOS=DIR OUT=DIR RENDERS=n (heads turned, slow)
 	@$(BIN)/python -m bench.evaluate --data $(PHOTOS) --out $(OUT) --renders $(RENDERS)
 
+bench: $(READY) ## speed against the bars and the original service, a few minutes: BENCH="--parts latency --resume"
+	@$(BIN)/python -m bench.speed $(BENCH)
+
+bench-full: $(READY) ## the same with more rounds and a batch of 10,000, half an hour: BENCH="--resume --batch 5000"
+	@$(BIN)/python -m bench.speed --full $(BENCH)
+
 docs: $(READY) ## write docs/configuration.md from the settings, docs/operations/metrics.md from the metrics
 	@$(BIN)/python -m docs.configuration
 	@$(BIN)/python -m docs.metrics
@@ -93,4 +100,4 @@ lock: $(READY) ## compile requirements/*.txt from pyproject.toml
 	    --custom-compile-command "make lock" -o requirements/$$group.txt || exit 1; done
 
 clean: ## remove .venv and the data of `make up`
-	@rm -rf .venv .facefit demo-output evaluate-output
+	@rm -rf .venv .facefit demo-output evaluate-output speed-output

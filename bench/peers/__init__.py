@@ -1,0 +1,1 @@
+"""What else a user would pick, rebuilt to be measured beside."""
