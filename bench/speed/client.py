@@ -6,7 +6,6 @@ import http.client
 import itertools
 import json
 import os
-import socket
 import tempfile
 import time
 import zipfile
@@ -73,9 +72,6 @@ class Http:
     ) -> tuple[int, bytes, http.client.HTTPMessage]:
         if time.monotonic() - self._used_s > KEPT_S:
             self._connection.close()
-        if self._connection.sock is None:
-            self._connection.connect()
-            self._connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._connection.request(method, path, body() if callable(body) else body, dict(headers or {}))
         answer = self._connection.getresponse()
         read = answer.read()

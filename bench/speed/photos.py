@@ -139,8 +139,8 @@ def _with_noise(picture: Image.Image, chance: random.Random) -> Image.Image:
     generator = np.random.default_rng(chance.randrange(2**32))
     drawn = generator.normal(_NO_NOISE, _NOISE_SD, (_TILE_PX, _TILE_PX)).round().clip(0, 255)
     tile, noise = Image.fromarray(drawn.astype(np.uint8)), Image.new("L", picture.size)
-    for place in itertools.product(*(range(0, side, _TILE_PX) for side in picture.size)):
-        noise.paste(tile, place)
+    for x, y in itertools.product(range(0, picture.width, _TILE_PX), range(0, picture.height, _TILE_PX)):
+        noise.paste(tile, (x, y))
     return ImageChops.add(picture, Image.merge("RGB", [noise] * 3), offset=-_NO_NOISE)
 
 

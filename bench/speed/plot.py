@@ -28,6 +28,7 @@ COLOURS: Final = {
 def draw_costs(document: Mapping[str, Any], path: Path) -> None:
     """Draw CPU per photo of each contender, a bar each, in pieces by kind of process."""
     from matplotlib import pyplot as plt  # noqa: PLC0415 - slow, and only plots need it
+    from matplotlib.patches import Rectangle  # noqa: PLC0415 - as above
 
     panels = document["parts"]["throughput"]["contenders"]
     figure, all_axes = plt.subplots(len(panels), figsize=(WIDTH_INCHES, HEIGHT_INCHES * len(panels)), squeeze=False)
@@ -42,7 +43,7 @@ def draw_costs(document: Mapping[str, Any], path: Path) -> None:
         axes.set_title(kind, loc="left", fontsize=10)
         axes.set_xlabel("CPU per photo, ms")
         axes.spines[["top", "right"]].set_visible(False)
-    handles = [plt.Rectangle((0, 0), 1, 1, color=colour) for colour in COLOURS.values()]
+    handles = [Rectangle((0, 0), 1, 1, color=colour) for colour in COLOURS.values()]
     figure.legend(handles, list(COLOURS), loc="outside lower center", ncols=5, frameon=False, fontsize=8)
     figure.set_layout_engine("constrained")
     path.parent.mkdir(parents=True, exist_ok=True)
