@@ -13,6 +13,7 @@ from typing import Any, Self, Unpack
 from facefit import flows, requests
 from facefit.asynchronous import AsyncRunner
 from facefit.config import connect_to
+from facefit.connection import Connection
 from facefit.flows import Sent
 from facefit.models.base import Page
 from facefit.models.batches import Batch, BatchItem, BatchItemError, BatchResult, BatchSummary, NewBatch
@@ -257,7 +258,17 @@ class AsyncClient:
         timeout_s: float | None = None,
         retries: RetryPolicy | None = None,
     ) -> None:
-        self._runner = AsyncRunner(connect_to(url, key, timeout_s=timeout_s, retries=retries))
+        self._connect(connect_to(url, key, timeout_s=timeout_s, retries=retries))
+
+    @classmethod
+    def of(cls, connection: Connection) -> Self:
+        """Return a client of a connection that is made already."""
+        client = cls.__new__(cls)
+        client._connect(connection)
+        return client
+
+    def _connect(self, connection: Connection) -> None:
+        self._runner = AsyncRunner(connection)
         self.jobs = AsyncJobs(self._runner)
         self.batches = AsyncBatches(self._runner)
         self.deliveries = AsyncDeliveries(self._runner)

@@ -14,6 +14,7 @@ from typing import Any, Self, Unpack
 from facefit import flows, requests
 from facefit.blocking import Runner
 from facefit.config import connect_to
+from facefit.connection import Connection
 from facefit.flows import Sent
 from facefit.models.base import Page
 from facefit.models.batches import Batch, BatchItem, BatchItemError, BatchResult, BatchSummary, NewBatch
@@ -258,7 +259,17 @@ class Client:
         timeout_s: float | None = None,
         retries: RetryPolicy | None = None,
     ) -> None:
-        self._runner = Runner(connect_to(url, key, timeout_s=timeout_s, retries=retries))
+        self._connect(connect_to(url, key, timeout_s=timeout_s, retries=retries))
+
+    @classmethod
+    def of(cls, connection: Connection) -> Self:
+        """Return a client of a connection that is made already."""
+        client = cls.__new__(cls)
+        client._connect(connection)
+        return client
+
+    def _connect(self, connection: Connection) -> None:
+        self._runner = Runner(connection)
         self.jobs = Jobs(self._runner)
         self.batches = Batches(self._runner)
         self.deliveries = Deliveries(self._runner)

@@ -55,6 +55,8 @@ class RetryPolicy:
         Pauses double from the one to the other, half of each by chance. `Retry-After` is kept to where it is longer.
     waits_for_room : bool
         Whether a 429 is waited for without end: for bulk work, where the next place comes when a job ends.
+    on_pause : callable
+        Told before each pause what went wrong, in words, and how many seconds it lasts.
     """
 
     attempts: int = 6
@@ -62,6 +64,7 @@ class RetryPolicy:
     first_pause_s: float = 0.5
     longest_pause_s: float = 20.0
     waits_for_room: bool = False
+    on_pause: Callable[[str, float], None] = lambda _what, _seconds: None
 
 
 @dataclass(slots=True)
@@ -94,6 +97,7 @@ class Attempts:
         pause = self._pause(None) if may else None
         if pause is None:
             raise self._unreachable(error) from error
+        self.policy.on_pause(str(self._unreachable(error)), pause)
         return pause
 
     def after_answer(self, response: httpx.Response) -> float | None:
@@ -111,6 +115,7 @@ class Attempts:
             has_no_end = self.policy.waits_for_room and problem is not None and problem.code == "rate_limited"
             pause = self._pause(retry_after_s, has_no_end=has_no_end)
             if pause is not None:
+                self.policy.on_pause(str(self._error(response, problem, retry_after_s)), pause)
                 return pause
         raise self._error(response, problem, retry_after_s)
 
