@@ -40,7 +40,9 @@ def show_list(service: Service, records: Iterator[M], columns: Columns) -> None:
     if service.as_json:
         service.say_all(records)
         return
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for number, name in enumerate(columns):
+        table.add_column(name, no_wrap=number == 0, overflow="fold")  # an id is to be copied
     for record in records:
         table.add_row(*(cell(read(record)) for read in columns.values()))
     if table.row_count:
@@ -55,6 +57,8 @@ def show_one(service: Service, record: Model, columns: Columns) -> None:
         service.say(record)
         return
     table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for name, read in columns.items():
         value = read(record)
         if value not in {None, ""}:

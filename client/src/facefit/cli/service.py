@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, get_type_hints
+from typing import Annotated, Any, NoReturn, TextIO, get_type_hints
 
 import typer
 from rich.console import Console
@@ -40,6 +40,7 @@ _ABOUT: dict[str, Any] = {
         bool, typer.Option("--json", help="One JSON object to a line on stdout, and nothing else there.")
     ],
 }
+_PIPE_WIDTH = 240
 _DEFAULTS: dict[str, Any] = {"url": None, "key": None, "config": None, "as_json": False}
 
 
@@ -59,8 +60,8 @@ class Service:
     key: str | None = field(repr=False)
     config: Path | None
     as_json: bool
-    out: Console = field(default_factory=lambda: Console(markup=False, highlight=False, soft_wrap=True))
-    notes: Console = field(default_factory=lambda: Console(stderr=True, markup=False, highlight=False, soft_wrap=True))
+    out: Console = field(default_factory=lambda: _console(sys.stdout))
+    notes: Console = field(default_factory=lambda: _console(sys.stderr))
 
     def connection(self, retries: RetryPolicy | None = None) -> Connection:
         """Return the connection, and warn of a key that others on the way could read."""
@@ -84,6 +85,12 @@ class Service:
         """Print records for programs."""
         for record in records:
             self.say(record)
+
+
+def _console(file: TextIO) -> Console:
+    """Return an end of a terminal, or of a pipe, whose lines may be long."""
+    width = None if file.isatty() else _PIPE_WIDTH
+    return Console(file=file, width=width, markup=False, highlight=False, soft_wrap=True)
 
 
 def with_service(command: Callable[..., Exit | None]) -> Callable[..., None]:
