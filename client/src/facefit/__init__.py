@@ -30,8 +30,10 @@ from facefit.errors import (
     WaitTimeout,
 )
 from facefit.retries import RetryPolicy
-from facefit.version import VERSION as __version__
+from facefit.version import VERSION
 from facefit.webhooks import Webhook, WebhookEvent
+
+__version__ = VERSION
 
 __all__ = [
     "ApiError",

@@ -28,7 +28,7 @@ from facefit.models.service import (
     WebhookTarget,
 )
 from facefit.options import JobOptions
-from facefit.photos import Photo, named_sources, photo_source
+from facefit.photos import Photo, named_sources
 from facefit.retries import RetryPolicy
 from facefit.streams import RecordDownload, Row, TableDownload
 from facefit.submissions import submission
@@ -169,7 +169,9 @@ class AsyncBatches:
         """Forget a batch, its photos and its results. `AsyncClient.deletion` is the receipt."""
         await self._runner.send(requests.delete_batch(batch_id))
 
-    def results(self, batch_id: str, *, landmarks: bool = False, unfinished: bool = False) -> AsyncIterator[BatchResult]:
+    def results(
+        self, batch_id: str, *, landmarks: bool = False, unfinished: bool = False
+    ) -> AsyncIterator[BatchResult]:
         """Yield what came of each photo, in item order, while it comes."""
         query = {"landmarks": landmarks, "include": "all" if unfinished else "ended"}
         return self._runner.stream(RecordDownload(BatchResult, batch_id, "results", query))
@@ -264,7 +266,7 @@ class AsyncClient:
     def of(cls, connection: Connection) -> Self:
         """Return a client of a connection that is made already."""
         client = cls.__new__(cls)
-        client._connect(connection)
+        client._connect(connection)  # noqa: SLF001 - its own
         return client
 
     def _connect(self, connection: Connection) -> None:

@@ -29,7 +29,7 @@ from facefit.models.service import (
     WebhookTarget,
 )
 from facefit.options import JobOptions
-from facefit.photos import Photo, named_sources, photo_source
+from facefit.photos import Photo, named_sources
 from facefit.retries import RetryPolicy
 from facefit.streams import RecordDownload, Row, TableDownload
 from facefit.submissions import submission
@@ -265,7 +265,7 @@ class Client:
     def of(cls, connection: Connection) -> Self:
         """Return a client of a connection that is made already."""
         client = cls.__new__(cls)
-        client._connect(connection)
+        client._connect(connection)  # noqa: SLF001 - its own
         return client
 
     def _connect(self, connection: Connection) -> None:

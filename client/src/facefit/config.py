@@ -59,7 +59,10 @@ def connect_to(
         url = url or found.url or DEFAULT_URL
         key = key or (found.key if is_its_address else None)
     return Connection(
-        url, key.strip() if key else None, DEFAULT_TIMEOUT_S if timeout_s is None else timeout_s, retries or RetryPolicy()
+        url,
+        key.strip() if key else None,
+        DEFAULT_TIMEOUT_S if timeout_s is None else timeout_s,
+        retries or RetryPolicy(),
     )
 
 
@@ -83,7 +86,9 @@ def _read_file(named: str | os.PathLike[str] | None, environment: Mapping[str, s
     except OSError as error:
         raise ConfigurationError(f"the configuration file {path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} is not TOML; it has lines like url = \"https://…\" and key = \"ffk_…\"") from error
+        raise ConfigurationError(
+            f'{path} is not TOML; it has lines like url = "https://…" and key = "ffk_…"'
+        ) from error
     found = ConfigFile(_text(content, "url", path), _text(content, "key", path))
     if unknown := sorted(content.keys() - {"url", "key"}):
         raise ConfigurationError(f"{path} has {', '.join(unknown)}; there are url and key")

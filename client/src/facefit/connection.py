@@ -43,7 +43,9 @@ class Connection:
 
     def __post_init__(self) -> None:
         _check_url(self.url)
-        if self.key is not None and not (self.key.isascii() and self.key.isprintable() and self.key.strip() == self.key):
+        if self.key is not None and not (
+            self.key.isascii() and self.key.isprintable() and self.key.strip() == self.key
+        ):
             raise ConfigurationError("the API key has characters that no key has (a line end, a space?); copy it again")
 
     @property
@@ -69,7 +71,9 @@ class Connection:
 
     def request_arguments(self, call: Call[Any]) -> dict[str, Any]:
         """Return the arguments of one request, but for its body."""
-        timeout = httpx.Timeout(self.timeout_s, connect=_CONNECT_TIMEOUT_S, read=self.timeout_s + call.wait_s, pool=None)
+        timeout = httpx.Timeout(
+            self.timeout_s, connect=_CONNECT_TIMEOUT_S, read=self.timeout_s + call.wait_s, pool=None
+        )
         headers: Mapping[str, str] = call.headers
         return {
             "method": call.method,
@@ -91,4 +95,6 @@ def _check_url(text: str) -> None:
     if url.scheme not in {"http", "https"} or not url.host:
         raise ConfigurationError(f"{text!r} is no address of a service; one is like {DEFAULT_URL}")
     if url.userinfo or url.query or url.fragment:
-        raise ConfigurationError("the address of the service has no user, password, query or fragment; the key is given apart")
+        raise ConfigurationError(
+            "the address of the service has no user, password, query or fragment; the key is given apart"
+        )

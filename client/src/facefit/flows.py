@@ -49,7 +49,10 @@ def wait_for_job(job_id: str, timeout_s: float) -> Flow[Job]:
 
 
 def wait_for_batch(
-    batch_id: str, timeout_s: float | None, on_progress: Callable[[Batch], None] | None = None, look_every_s: float = 20.0
+    batch_id: str,
+    timeout_s: float | None,
+    on_progress: Callable[[Batch], None] | None = None,
+    look_every_s: float = 20.0,
 ) -> Flow[Batch]:
     """Return the batch once nothing of it is open; tell of each look at it before."""
 

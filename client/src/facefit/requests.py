@@ -49,9 +49,7 @@ def submit_photo(
     return Call("POST", "/v1/jobs", _read_job, headers=headers, body=body, wait_s=wait_s)
 
 
-def submit_url(
-    image_url: str, options: Mapping[str, Any], *, key: str | None = None, wait_s: float = 0.0
-) -> Call[Job]:
+def submit_url(image_url: str, options: Mapping[str, Any], *, key: str | None = None, wait_s: float = 0.0) -> Call[Job]:
     """Submit a photo that the service is to fetch."""
     members = {"image_url": image_url, **json_members(options)}
     headers = idempotency(key) | _prefer(wait_s)
@@ -114,9 +112,7 @@ def submit_urls(
     return Call("POST", "/v1/batches", _read_batch, headers=headers, body=json_body(members), wait_s=RECEIVING_S)
 
 
-def submit_photos(
-    photos: Sequence[PhotoSource], options: Mapping[str, Any], *, key: str | None = None
-) -> Call[Batch]:
+def submit_photos(photos: Sequence[PhotoSource], options: Mapping[str, Any], *, key: str | None = None) -> Call[Batch]:
     """Make a batch of photos in one form; the name of each is its reference."""
 
     def body(opened: ExitStack) -> dict[str, Any]:

@@ -144,20 +144,22 @@ class Attempts:
         where = str(error.request.url.copy_with(raw_path=b"/")).rstrip("/")
         what = "storage" if self.call.to_storage else "the service"
         if isinstance(error, _NOT_SENT):
-            hint = "is its address for clients set (FACEFIT_S3_PUBLIC_URL)?" if self.call.to_storage else "is it running?"
+            hint = (
+                "is its address for clients set (FACEFIT_S3_PUBLIC_URL)?" if self.call.to_storage else "is it running?"
+            )
             return ServiceUnreachable(f"{what} at {where} cannot be reached ({_reason(error)}); {hint}")
         again = "" if self.call.repeatable else "; whether it was done is not known, look before you send it again"
         return ServiceUnreachable(f"{what} at {where} gave no whole answer ({_reason(error)}){again}")
 
-    def _error(
-        self, response: httpx.Response, problem: Problem | None, retry_after_s: float | None
-    ) -> FacefitError:
+    def _error(self, response: httpx.Response, problem: Problem | None, retry_after_s: float | None) -> FacefitError:
         status = response.status_code
         if self.call.to_storage:
             return UploadRefused(f"storage does not take the upload: it answers {status}", status)
         if problem is None:
             if status == HTTPStatus.UNAUTHORIZED or status in _AWAY or status == HTTPStatus.TOO_MANY_REQUESTS:
-                detail = f"{response.request.url.host} answers {status} {response.reason_phrase}, and not as facefit does"
+                detail = (
+                    f"{response.request.url.host} answers {status} {response.reason_phrase}, and not as facefit does"
+                )
                 return error_of(Problem(status=status, code=f"http_{status}", detail=detail), retry_after_s)
             return unexpected(response)
         return error_of(problem, retry_after_s)

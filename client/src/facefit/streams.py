@@ -81,7 +81,9 @@ class RecordDownload(Download[M]):
             try:
                 record = self._model.model_validate_json(line)
             except ValidationError as error:
-                raise UnexpectedAnswer(f"{self._path} has a line that is none of facefit's; is this its address?") from error
+                raise UnexpectedAnswer(
+                    f"{self._path} has a line that is none of facefit's; is this its address?"
+                ) from error
             self.last_index = int(json.loads(line)["item_index"])
             yield record
 

@@ -20,7 +20,7 @@ from facefit.models.batches import Batch
 from facefit.models.jobs import Job
 
 TOLERANCE_S: Final = 300.0
-_PREFIX: Final = "whsec_"  # noqa: S105 - what secrets begin with is none
+_PREFIX: Final = "whsec_"
 _VERSION: Final = "v1"
 _KEY_BYTES: Final = range(24, 65)
 """By the specification's table of signature schemes."""
@@ -128,5 +128,7 @@ def _key_of(secret: str) -> bytes:
     except (binascii.Error, ValueError):
         key = b""
     if not secret.startswith(_PREFIX) or len(key) not in _KEY_BYTES:
-        raise ConfigurationError(f"a webhook secret is {_PREFIX} and base64 of 24 to 64 bytes, as it was shown when made")
+        raise ConfigurationError(
+            f"a webhook secret is {_PREFIX} and base64 of 24 to 64 bytes, as it was shown when made"
+        )
     return key

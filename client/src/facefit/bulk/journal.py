@@ -221,4 +221,6 @@ def _lock(file: BinaryIO, path: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         file.close()
-        raise ConfigurationError(f"another process is at work with {path}; wait for it, or give another --out") from error
+        raise ConfigurationError(
+            f"another process is at work with {path}; wait for it, or give another --out"
+        ) from error

@@ -87,7 +87,9 @@ class _Rows:
         for part in self._journal.parts:
             if part.batch_id is None:
                 continue
-            async for record in runner.stream(RecordDownload(BatchResult, part.batch_id, "results", {"include": "all"})):
+            async for record in runner.stream(
+                RecordDownload(BatchResult, part.batch_id, "results", {"include": "all"})
+            ):
                 reference = record.reference or ""
                 status, code = self._status(reference, record.status, record.error_code)
                 members = {**record.model_dump(mode="json"), "status": status, "error_code": code}

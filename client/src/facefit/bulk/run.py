@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from facefit import flows, requests
 from facefit.bulk.journal import Journal, Part
 from facefit.bulk.scan import Found
 from facefit.calls import Flow, ask
-from facefit.errors import FacefitError, NotFound, PhotoUnreadable
+from facefit.errors import FacefitError, NotFound
 from facefit.flows import Sent
 from facefit.models.batches import Batch, BatchItem
 from facefit.photos import PhotoSource
+
+T = TypeVar("T")
 
 
 class Watcher(Protocol):
@@ -110,7 +111,7 @@ class BulkRun:
 
         return (yield from self._of_this_run(flows.wait_for_batch(batch_id, None, tell, look_every_s=2.0)))
 
-    def _of_this_run(self, flow: Flow[Any]) -> Flow[Any]:
+    def _of_this_run(self, flow: Flow[T]) -> Flow[T]:
         try:
             return (yield from flow)
         except NotFound as error:

@@ -157,7 +157,7 @@ def _summary_table(found: BatchSummary) -> Table:
     for key, of in found.measurements.items():
         percentiles = of.percentiles or {}
         numbers = (of.mean, of.sd_observed, *(percentiles.get(name) for name in ("p5", "p50", "p95")))
-        table.add_row(key, str(of.n_ok), *("–" if number is None else f"{number:.1f}" for number in numbers))
+        table.add_row(key, str(of.n_ok), *("-" if number is None else f"{number:.1f}" for number in numbers))
     return table
 
 

@@ -20,7 +20,6 @@ from facefit.cli.progress import Progress
 from facefit.cli.service import Service, shown
 from facefit.connection import Connection
 from facefit.errors import ConfigurationError
-from facefit.requests import list_batches
 from facefit.retries import RetryPolicy
 
 STATE_SUFFIX: Final = ".state"
@@ -35,7 +34,9 @@ def bulk(
     option: Given = [],  # noqa: B006 - typer wants it so, and nobody writes to it
     uploads: Annotated[int, typer.Option(help="Photos sent at a time.", min=1, max=64)] = 8,
     batch_size: Annotated[int, typer.Option(help="Photos to a batch.", min=1, max=MAX_BATCH)] = 2000,
-    patience: Annotated[float, typer.Option(help="Seconds that the service may be away before this gives up.", min=0)] = 600.0,
+    patience: Annotated[
+        float, typer.Option(help="Seconds that the service may be away before this gives up.", min=0)
+    ] = 600.0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a table that is there.")] = False,
     restart: Annotated[bool, typer.Option("--restart", help="Forget what a former run has done.")] = False,
 ) -> Exit:
@@ -91,7 +92,9 @@ def _journal(service: Service, state: Path, task: Task, batch_size: int, *, rest
     return Journal.begin(state, task, photos, batch_size)
 
 
-async def _measure(connection: Connection, journal: Journal, progress: Progress, uploads: int, out: Path) -> Counter[str]:
+async def _measure(
+    connection: Connection, journal: Journal, progress: Progress, uploads: int, out: Path
+) -> Counter[str]:
     runner = AsyncRunner(connection)
     try:
         await runner.run(BulkRun(journal, progress, uploads).flow())

@@ -52,9 +52,7 @@ def show(service: Service, job: JobId) -> None:
 
 @app.command("wait")
 @with_service
-def wait(
-    service: Service, job: JobId, timeout: Annotated[float, typer.Option(help="Seconds.", min=0)] = 120.0
-) -> Exit:
+def wait(service: Service, job: JobId, timeout: Annotated[float, typer.Option(help="Seconds.", min=0)] = 120.0) -> Exit:
     """Wait until a job has ended, and show it; exit code 1 if it has ended without a result."""
     with service.client() as client:
         ended = client.wait(job, timeout_s=timeout)

@@ -69,7 +69,7 @@ def show_one(service: Service, record: Model, columns: Columns) -> None:
 def cell(value: object) -> str:
     """Return what is printed of a value."""
     if value is None:
-        return "–"
+        return "-"
     if isinstance(value, datetime):
         return value.astimezone().strftime(_TIME)
     return shown(value)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from facefit.bulk.scan import MAX_REFERENCE
 from facefit.cli.exits import Exit
 from facefit.cli.options import Given, options_of
 from facefit.cli.report import print_job
@@ -16,7 +17,8 @@ from facefit.errors import ConfigurationError, InvalidRequest, JobEndedWithoutRe
 from facefit.models.jobs import Job
 from facefit.photos import photo_source
 
-_BODY_FAULTS: Final = frozenset({"unsupported_format", "payload_too_large", "invalid_request"})
+_BY_THE_PHOTO: Final = frozenset({"unsupported_format", "payload_too_large"})
+"""Refusals of one photo, after which the next one is still worth trying."""
 
 
 def measure(
@@ -28,14 +30,17 @@ def measure(
     max_faces: Annotated[int | None, typer.Option(help="How many faces, the largest first.", min=1, max=10)] = None,
     overlay: Annotated[
         Path | None,
-        typer.Option(help="Draw mesh and measurements: an SVG, or for several photos a folder. The service keeps the photo until the job expires."),
+        typer.Option(
+            help="Draw mesh and measurements: an SVG, or for several photos a folder."
+            " The service then keeps the photo until the job expires."
+        ),
     ] = None,
     landmarks: Annotated[bool, typer.Option("--landmarks", help="With --json: the 478 points too.")] = False,
     forget: Annotated[bool, typer.Option("--forget", help="Delete each job on the service once it is shown.")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for each photo.", min=1)] = 120.0,
     option: Given = [],  # noqa: B006 - typer wants it so, and nobody writes to it
 ) -> Exit:
-    """Measure photos and print what came of each: mm ± SD, what it is worth, the scale, and how to take a better one."""
+    """Measure photos: mm ± SD, what each is worth, the scale, and how to take a better photo."""
     options: dict[str, Any] = {"landmarks": landmarks or overlay is not None, **options_of(option)}
     options |= {"known_pd_mm": pd} if pd is not None else {}
     options |= {"max_faces": max_faces} if max_faces is not None else {}
@@ -59,24 +64,28 @@ def measure(
 
 def _measured(service: Service, client: Client, photo: Path, options: dict[str, Any], timeout_s: float) -> Job | None:
     """Return how the job of a photo has ended; None where there is no photo to make one of, and that is said."""
-    reference = {} if "reference" in options else {"reference": shown(photo.name)[-128:]}
+    options = {"reference": shown(photo.name)[-MAX_REFERENCE:], **options}
     try:
-        source = photo_source(photo)
-        if not source.size:
-            raise PhotoUnreadable(f"{photo} is empty")
-        return client.measure(photo, timeout_s=timeout_s, **reference, **options)
+        return client.measure(_not_empty(photo), timeout_s=timeout_s, **options)
     except JobEndedWithoutResult as error:
         return error.job
-    except (PhotoUnreadable, InvalidRequest) as error:
-        if isinstance(error, InvalidRequest) and error.code not in _BODY_FAULTS - {"invalid_request"}:
+    except PhotoUnreadable as error:
+        code, message = "unreadable", str(error)
+    except InvalidRequest as error:
+        if error.code not in _BY_THE_PHOTO:
             raise
-        code = error.code if isinstance(error, InvalidRequest) else "unreadable"
-        message = error.detail if isinstance(error, InvalidRequest) else str(error)
-        if service.as_json:
-            service.say({"photo": shown(photo), "job": None, "error": {"code": code, "message": message}})
-        else:
-            service.notes.print(f"facefit: {shown(photo)}: {code}: {shown(message)}")
-        return None
+        code, message = error.code, error.detail
+    if service.as_json:
+        service.say({"photo": shown(photo), "job": None, "error": {"code": code, "message": message}})
+    else:
+        service.notes.print(f"facefit: {shown(photo)}: {code}: {shown(message)}")
+    return None
+
+
+def _not_empty(photo: Path) -> Path:
+    if not photo_source(photo).size:
+        raise PhotoUnreadable(f"{photo} is empty")
+    return photo
 
 
 def _drawings(overlay: Path | None, photos: list[Path]) -> list[Path]:
@@ -100,7 +109,14 @@ def _drawings(overlay: Path | None, photos: list[Path]) -> list[Path]:
 def _print(service: Service, photo: Path, job: Job, drawing: Path | None) -> None:
     if service.as_json:
         shown_job = job.model_dump(mode="json")
-        service.say({"photo": shown(photo), "job": shown_job, "overlay": str(drawing) if drawing else None, "error": shown_job["error"]})
+        service.say(
+            {
+                "photo": shown(photo),
+                "job": shown_job,
+                "overlay": str(drawing) if drawing else None,
+                "error": shown_job["error"],
+            }
+        )
         return
     print_job(service, job, str(photo))
     if drawing is not None:

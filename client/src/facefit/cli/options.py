@@ -13,7 +13,10 @@ from facefit.options import JobOptions
 Given = Annotated[
     list[str],
     typer.Option(
-        "--option", "-o", help="Any option of the API, such as known_pd_mm=63 or require=face_width,eye_gap.", metavar="NAME=VALUE"
+        "--option",
+        "-o",
+        help="Any option of the API, such as known_pd_mm=63 or require=face_width,eye_gap.",
+        metavar="NAME=VALUE",
     ),
 ]
 

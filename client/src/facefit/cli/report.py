@@ -52,7 +52,7 @@ def _scale(scale: Scale | None) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1f}"
+    return "-" if value is None else f"{value:.1f}"
 
 
 def _sd(value: MeasurementValue) -> str:

@@ -30,7 +30,9 @@ _ABOUT: dict[str, Any] = {
     ],
     "key": Annotated[
         str | None,
-        typer.Option("--key", help="The API key; others see it in `ps`. [env: FACEFIT_API_KEY]", rich_help_panel="Service"),
+        typer.Option(
+            "--key", help="The API key; others see it in `ps`. [env: FACEFIT_API_KEY]", rich_help_panel="Service"
+        ),
     ],
     "config": Annotated[
         Path | None,
@@ -78,7 +80,9 @@ class Service:
         """Print a record for programs."""
         text = record.model_dump_json() if isinstance(record, Model) else json.dumps(record, ensure_ascii=False)
         # Names of files may be no UTF-8, and an encoding may lack letters; in JSON an escape says the same.
-        sys.stdout.write(text.encode(sys.stdout.encoding or "utf-8", "backslashreplace").decode(errors="replace") + "\n")
+        sys.stdout.write(
+            text.encode(sys.stdout.encoding or "utf-8", "backslashreplace").decode(errors="replace") + "\n"
+        )
         sys.stdout.flush()
 
     def say_all(self, records: Iterable[Model]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from pydantic import Field
+
 from facefit.models.base import Model
 from facefit.models.jobs import OPEN_STATUSES, Job, JobResult
 from facefit.models.problems import RetakeHint
@@ -69,7 +71,7 @@ class BatchItem(Job):
 class NewBatch(Batch):
     """A batch whose photos are awaited, with every item in the order of the request."""
 
-    items: list[BatchItem] = []
+    items: list[BatchItem] = Field(default_factory=list)
 
 
 class BatchResult(Model):
@@ -92,7 +94,7 @@ class BatchItemError(Model):
     status: str
     error_code: str | None = None
     error_message: str | None = None
-    retake: list[RetakeHint] = []
+    retake: list[RetakeHint] = Field(default_factory=list)
 
 
 class MeasurementSummary(Model):
@@ -104,8 +106,8 @@ class MeasurementSummary(Model):
     sd_true_estimate: float | None = None
     mm_sd_rms: float | None = None
     percentiles: dict[str, float] | None = None
-    statuses: dict[str, int] = {}
-    reasons: dict[str, int] = {}
+    statuses: dict[str, int] = Field(default_factory=dict)
+    reasons: dict[str, int] = Field(default_factory=dict)
 
 
 class BatchSummary(Model):
@@ -114,7 +116,7 @@ class BatchSummary(Model):
     batch_id: str
     status: str
     counts: dict[str, int]
-    rejections: dict[str, int] = {}
-    definitions: list[str] = []
-    scale_sources: dict[str, int] = {}
+    rejections: dict[str, int] = Field(default_factory=dict)
+    definitions: list[str] = Field(default_factory=list)
+    scale_sources: dict[str, int] = Field(default_factory=dict)
     measurements: dict[str, MeasurementSummary]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
+from pydantic import Field
+
 from facefit.models.base import Model
 from facefit.models.problems import RetakeHint
 
@@ -59,7 +61,7 @@ class MeasurementValue(Model):
     """One standard deviation of `mm`."""
     status: str
     """`ok`, `unreliable` (do not rest on it) or `not_measurable`."""
-    reasons: list[str] = []
+    reasons: list[str] = Field(default_factory=list)
     """Why it is not `ok`."""
 
     @property
@@ -95,7 +97,7 @@ class Scale(Model):
     source: str
     """`reference_object`, `known_pd` or `iris`."""
     status: str
-    reasons: list[str] = []
+    reasons: list[str] = Field(default_factory=list)
     distance_mm: float | None = None
     distance_sd_mm: float | None = None
     agreement: ScaleAgreement | None = None
@@ -105,8 +107,8 @@ class Quality(Model):
     """How well the photo shows this face; 100 is as good as it gets."""
 
     score: int
-    components: dict[str, int | None] = {}
-    retake: list[RetakeHint] = []
+    components: dict[str, int | None] = Field(default_factory=dict)
+    retake: list[RetakeHint] = Field(default_factory=list)
 
 
 class Landmark(Model):
@@ -137,7 +139,7 @@ class JobResult(Model):
     image: ImageFacts
     model: ModelFacts
     camera: CameraFacts | None = None
-    timings_ms: dict[str, float] = {}
+    timings_ms: dict[str, float] = Field(default_factory=dict)
     faces: list[Face]
 
 
@@ -146,7 +148,7 @@ class JobError(Model):
 
     code: str
     message: str
-    retake: list[RetakeHint] = []
+    retake: list[RetakeHint] = Field(default_factory=list)
 
 
 class Job(Model):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from facefit.models.base import Model
 
 
@@ -29,7 +31,7 @@ class Problem(Model):
     detail: str = ""
     """What happened and what to do about it."""
     request_id: str = ""
-    errors: list[FieldError] = []
+    errors: list[FieldError] = Field(default_factory=list)
     """Each field that is wrong, for `invalid_request`."""
-    retake: list[RetakeHint] = []
+    retake: list[RetakeHint] = Field(default_factory=list)
     """What would help, where the photo is at fault."""

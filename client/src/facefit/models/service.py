@@ -34,7 +34,7 @@ class Delivery(Model):
     created_at: datetime
     expires_at: datetime | None = None
     next_attempt_at: datetime | None = None
-    attempts: list[DeliveryAttempt] = []
+    attempts: list[DeliveryAttempt] = Field(default_factory=list)
 
 
 class NewWebhookSecret(Model):
@@ -85,7 +85,7 @@ class MeasurementInfo(Model):
 
     key: str
     term: str = ""
-    landmarks: list[int] = []
+    landmarks: list[int] = Field(default_factory=list)
     formula: str = ""
     source: str = ""
     stands_for: str = ""
@@ -103,10 +103,10 @@ class Readiness(Model):
     """Whether the service can take a photo and measure it."""
 
     status: str
-    redis: dict[str, Any] = {}
-    storage: dict[str, Any] = {}
-    worker: dict[str, Any] = {}
-    worker_bulk: dict[str, Any] = {}
+    redis: dict[str, Any] = Field(default_factory=dict)
+    storage: dict[str, Any] = Field(default_factory=dict)
+    worker: dict[str, Any] = Field(default_factory=dict)
+    worker_bulk: dict[str, Any] = Field(default_factory=dict)
 
     @property
     def is_ready(self) -> bool:
