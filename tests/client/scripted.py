@@ -45,7 +45,7 @@ class Asked:
 class Scripted:
     """The server; the last answer is given again and again."""
 
-    def __init__(self, answers: list[Answer]) -> None:
+    def __init__(self, answers: list[Answer], port: int = 0) -> None:
         self.asked: list[Asked] = []
         self._answers = answers
         self._lock = threading.Lock()
@@ -72,7 +72,7 @@ class Scripted:
 
             do_GET = do_POST = do_DELETE = _answer  # noqa: N815 - names of the standard library
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._server.daemon_threads = False
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
@@ -83,8 +83,8 @@ class Scripted:
 
 
 @contextmanager
-def answering(*answers: Answer) -> Iterator[Scripted]:
-    scripted = Scripted(list(answers))
+def answering(*answers: Answer, port: int = 0) -> Iterator[Scripted]:
+    scripted = Scripted(list(answers), port)
     thread = threading.Thread(target=scripted._server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

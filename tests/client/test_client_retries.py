@@ -158,6 +158,12 @@ def test_a_table_goes_on_and_an_item_with_several_faces_is_whole(use: Use) -> No
     cut = Answer(200, head + rows, "text/csv", cut_at=len(head) + 44)
     with answering(cut, Answer(200, head + rows[rows.index(b'"b') :], "text/csv")) as server:
         found = use(server.url, "batches.table", "bat_1")
-    twice = ["b, \"2\"\nc", "1", "succeeded"]
-    assert found == [["reference", "item_index", "status"], ["a", "0", "succeeded"], twice, twice, ["d", "2", "rejected"]]
+    twice = ['b, "2"\nc', "1", "succeeded"]
+    assert found == [
+        ["reference", "item_index", "status"],
+        ["a", "0", "succeeded"],
+        twice,
+        twice,
+        ["d", "2", "rejected"],
+    ]
     assert server.asked[1].path.endswith("after_index=0")

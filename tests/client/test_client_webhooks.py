@@ -93,7 +93,7 @@ def test_clocks_may_differ_by_five_minutes(age_s: int) -> None:
 def test_what_is_no_secret_is_said_and_not_repeated(secret: str) -> None:
     with pytest.raises(ConfigurationError, match="24 to 64 bytes") as raised:
         Webhook(secret)
-    assert secret == "" or secret == "whsec_" or secret not in str(raised.value)
+    assert len(secret) < len("whsec_A") or secret not in str(raised.value)
 
 
 def test_without_secrets_nothing_is_verified() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import platform
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -67,7 +69,8 @@ class Connection:
 
     def _limits(self) -> dict[str, Any]:
         # Redirects are not followed: a key goes to one address.
-        return {"timeout": httpx.Timeout(self.timeout_s, connect=_CONNECT_TIMEOUT_S, pool=None)}
+        timeout = httpx.Timeout(self.timeout_s, connect=_CONNECT_TIMEOUT_S, pool=None)
+        return {"timeout": timeout, "verify": _certificates()}
 
     def request_arguments(self, call: Call[Any]) -> dict[str, Any]:
         """Return the arguments of one request, but for its body."""
@@ -82,6 +85,12 @@ class Connection:
             "headers": headers,
             "timeout": timeout,
         }
+
+
+@functools.cache
+def _certificates() -> ssl.SSLContext:
+    """Return whom to trust; reading it takes longer than most requests, so it is read once."""
+    return httpx.create_ssl_context()
 
 
 _USER_AGENT: Final = f"facefit-python/{VERSION} python/{platform.python_version()}"
