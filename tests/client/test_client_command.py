@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
 HOPPER, ASTRONAUT = PORTRAITS / "grace_hopper.jpg", PORTRAITS / "astronaut.png"
 KEY = "ffk_verysecret"
-SEEDS = (1, 2)
+SEEDS = (1, pytest.param(2, marks=pytest.mark.long))
 
 
 def test_photos_are_measured_for_people_and_for_programs(service: Stack, tmp_path: Path) -> None:

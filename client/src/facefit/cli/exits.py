@@ -36,7 +36,7 @@ class Exit(IntEnum):
     LOCAL = 6
     """A file on this machine cannot be written: the disk is full, for one. The same command goes on, then."""
     INTERRUPTED = 130
-    """Ctrl-C. The same command goes on."""
+    """Ctrl-C. `bulk` goes on with the same command."""
 
 
 def exit_of(error: FacefitError) -> Exit:

@@ -115,7 +115,7 @@ def with_service(command: Callable[..., Exit | None]) -> Callable[..., None]:
 
     def run(**given: Any) -> None:
         service = Service(**{name: given.pop(name) for name in _ABOUT})
-        with ending_in_one_line():
+        with ending_in_one_line("; the same command goes on" if command.__name__ == "bulk" else ""):
             raise typer.Exit(int(command(service, **given) or Exit.DONE))
 
     run.__name__, run.__doc__ = command.__name__, command.__doc__
@@ -125,7 +125,7 @@ def with_service(command: Callable[..., Exit | None]) -> Callable[..., None]:
 
 
 @contextlib.contextmanager
-def ending_in_one_line() -> Iterator[None]:
+def ending_in_one_line(interrupted_hint: str) -> Iterator[None]:
     """Turn errors into one line on stderr and an exit code."""
     try:
         yield
@@ -133,7 +133,7 @@ def ending_in_one_line() -> Iterator[None]:
         hint = "; set FACEFIT_API_KEY, or --key" if isinstance(error, Unauthorized) else ""
         give_up(f"{error}{hint}", exit_of(error))
     except KeyboardInterrupt:
-        give_up("interrupted; the same command goes on", Exit.INTERRUPTED)
+        give_up(f"interrupted{interrupted_hint}", Exit.INTERRUPTED)
     except BrokenPipeError:
         # Who read this has enough. Nothing more may be written, not even at the interpreter's end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
