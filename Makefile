@@ -87,7 +87,7 @@ lint: $(READY) ## ruff, mypy (strict), import walls
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+	@PYTHONPATH=client/src $(BIN)/lint-imports
 
 format: $(READY) ## let ruff format and mend what it can
 	@$(BIN)/ruff check --fix .
