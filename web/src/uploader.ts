@@ -107,8 +107,12 @@ export function makeUploader(target: HTMLElement, theme: "light" | "dark", tell:
     away.value = false;
     attempt = { photos: "", id: "" };
     const files = successful.map((file) => new File([file.data as Blob], file.name, { type: file.type }));
-    // Uppy goes on to tidy up after itself once its listeners are done.
-    setTimeout(() => uppy.clear());
+    // Uppy goes on to tidy up after itself once its listeners are done. Taken out one by one, the photos are also taken
+    // out of the queue for thumbnails.
+    setTimeout(() => {
+      uppy.removeFiles(successful.map(({ id }) => id));
+      uppy.clear();
+    });
     if (answer.object === "job") beginJob(answer, files[0]!);
     else beginBatch(answer, files);
   });

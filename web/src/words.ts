@@ -3,8 +3,8 @@
 import type { MeasurementValue } from "./types";
 
 const SPELT: Record<string, string> = {
-  interpupillary_distance: "Pupil distance, as photographed",
-  distance_pd: "Pupil distance, far gaze",
+  interpupillary_distance: "PD, as photographed",
+  distance_pd: "PD, far gaze",
   monocular_pd_right: "Right pupil to bridge",
   monocular_pd_left: "Left pupil to bridge",
   biocular_width: "Outer eye corners",

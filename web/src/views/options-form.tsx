@@ -2,7 +2,9 @@
 
 import { NOTHING_SAID, options, type Options } from "../options";
 
-const DICTIONARIES = ["4x4_50", "4x4_100", "5x5_50", "5x5_100", "6x6_50", "6x6_250"];
+/** Where there is room beside the photos; else it is a tap away. */
+const isWide = matchMedia("(min-width: 961px)").matches;
+const DICTIONARIES = [4, 5, 6, 7].flatMap((bits) => [50, 100, 250, 1000].map((count) => `${bits}x${bits}_${count}`));
 
 export function OptionsForm() {
   const said = options.value;
@@ -12,8 +14,9 @@ export function OptionsForm() {
   const text = (name: keyof Options) => (event: Event) => set({ [name]: (event.currentTarget as HTMLInputElement).value });
   const tick = (name: keyof Options) => (event: Event) => set({ [name]: (event.currentTarget as HTMLInputElement).checked });
   return (
-    <form class="card options" aria-labelledby="options-title" onSubmit={(event) => event.preventDefault()}>
-      <h2 id="options-title">What you know about the photos</h2>
+    <details class="card options" open={isWide}>
+      <summary><h2>What you know about the photos</h2></summary>
+      <form aria-label="What you know about the photos" onSubmit={(event) => event.preventDefault()}>
       <p class="quiet">Nothing is needed. Without any of it the scale comes from the iris, to 4 % at best.</p>
       <fieldset>
         <legend>Something of known size</legend>
@@ -62,6 +65,7 @@ export function OptionsForm() {
         <label>Call back at <input type="url" placeholder="https://…" value={said.webhook_url} onInput={text("webhook_url")} /></label>
       </fieldset>
       {said !== NOTHING_SAID && <button type="button" class="chip" onClick={() => (options.value = NOTHING_SAID)}>Clear</button>}
-    </form>
+      </form>
+    </details>
   );
 }

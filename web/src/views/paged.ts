@@ -13,8 +13,9 @@ export interface Paged<T> {
 }
 
 const AGAIN_S = 2;
+const SELDOM_S = 15;
 
-/** Read a list; its first page again every two seconds while `isMoving` holds for any row of it. */
+/** Read a list, and its first page again: every two seconds while `isMoving` holds for any row of it, else now and then. */
 export function usePaged<T extends { id: string }>(path: string, isMoving: (row: T) => boolean): Paged<T> {
   const [rows, setRows] = useState<T[] | null>(null);
   const [next, setNext] = useState<string | null>(null);
@@ -26,19 +27,20 @@ export function usePaged<T extends { id: string }>(path: string, isMoving: (row:
     const stop = new AbortController();
     const follow = async () => {
       setRows(null);
+      let isAnyMoving = false;
       for (let isFirst = true; !stop.signal.aborted; isFirst = false) {
         try {
           const page = await read<Page<T>>(path, { signal: stop.signal });
           setTrouble(null);
           setRows((before) => merged(page.data, isFirst ? null : before));
           if (isFirst) setNext(page.next_cursor);
-          if (!page.data.some(isMoving)) return;
+          isAnyMoving = page.data.some(isMoving);
         } catch (error) {
           if (stop.signal.aborted) return;
           setTrouble((error as Error).message);
           if (isFirst) return;
         }
-        await pause(document.hidden ? 10 * AGAIN_S : AGAIN_S, stop.signal).catch(() => undefined);
+        await pause(isAnyMoving && !document.hidden ? AGAIN_S : SELDOM_S, stop.signal).catch(() => undefined);
       }
     };
     void follow();
