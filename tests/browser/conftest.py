@@ -50,7 +50,9 @@ def open_page(browser: Browser, service: Stack) -> Iterator[Open]:
     """Open pages of the service, each in a browser of its own; at the end none of them has broken a rule."""
     visits: list[Visit] = []
 
-    def open_(path: str = "/", *, url: str | None = None, size: tuple[int, int] = (1440, 900), scheme: str = "light") -> Visit:
+    def open_(
+        path: str = "/", *, url: str | None = None, size: tuple[int, int] = (1440, 900), scheme: str = "light"
+    ) -> Visit:
         visit = Visit(browser, url or service.url, size, scheme)
         visits.append(visit)
         visit.go(path)

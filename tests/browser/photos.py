@@ -68,5 +68,7 @@ def mirrored(path: Path) -> Path:
 def difference(one: bytes, other: bytes) -> float:
     """Return by how much two pictures differ, in steps of 255, the mean over small patches of them."""
     size = (64, 64)
-    a, b = (Image.open(io.BytesIO(data)).convert("L").resize(size, Image.Resampling.BOX).tobytes() for data in (one, other))
+    a, b = (
+        Image.open(io.BytesIO(data)).convert("L").resize(size, Image.Resampling.BOX).tobytes() for data in (one, other)
+    )
     return sum(abs(x - y) for x, y in zip(a, b, strict=True)) / len(a)

@@ -30,7 +30,7 @@ class Receiver(ThreadingHTTPServer):
 class _Answer(BaseHTTPRequestHandler):
     server: Receiver
 
-    def do_POST(self) -> None:  # noqa: N802 -- the name the standard library calls
+    def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(self.server.status)
         self.send_header("Content-Length", "0")

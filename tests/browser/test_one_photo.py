@@ -47,7 +47,7 @@ def test_the_drawing_is_where_the_result_says(open_page: Open) -> None:
         value = face["measurements"][definition.key]
         line = visit.page.locator(f".measured[data-key={definition.key}] .value")
         ends = [float(line.get_attribute(name) or "nan") for name in ("x1", "y1", "x2", "y2")]
-        if len(definition.landmarks) == 2 and value["px"] is not None:  # noqa: PLR2004 -- the others are drawn from a foot
+        if len(definition.landmarks) == 2 and value["px"] is not None:
             length = ((ends[2] - ends[0]) ** 2 + (ends[3] - ends[1]) ** 2) ** 0.5
             a, b = face["landmarks"][first], face["landmarks"][second]
             assert length == pytest.approx(((a["x"] - b["x"]) ** 2 + (a["y"] - b["y"]) ** 2) ** 0.5, abs=0.02)
@@ -64,13 +64,23 @@ def test_a_landmark_lies_on_its_pixel_of_the_photo_when_zoomed_too(open_page: Op
     width, height = portrait().size
     for _ in range(3):
         page.locator("tr[data-key=interpupillary_distance]").hover()
-        circle, photo = page.locator("[data-landmark='468'] circle").bounding_box(), page.locator("img.photo").bounding_box()
-        assert circle and photo
-        assert (circle["x"] + circle["width"] / 2 - photo["x"]) / photo["width"] * width == pytest.approx(point["x"], abs=1)
-        assert (circle["y"] + circle["height"] / 2 - photo["y"]) / photo["height"] * height == pytest.approx(point["y"], abs=1)
+        circle, photo = (
+            page.locator("[data-landmark='468'] circle").bounding_box(),
+            page.locator("img.photo").bounding_box(),
+        )
+        assert circle
+        assert photo
+        assert (circle["x"] + circle["width"] / 2 - photo["x"]) / photo["width"] * width == pytest.approx(
+            point["x"], abs=1
+        )
+        assert (circle["y"] + circle["height"] / 2 - photo["y"]) / photo["height"] * height == pytest.approx(
+            point["y"], abs=1
+        )
         before = photo["width"]
         page.get_by_role("button", name="Zoom in").click()
-        page.wait_for_function("before => document.querySelector('img.photo').getBoundingClientRect().width > before * 1.35", arg=before)
+        page.wait_for_function(
+            "before => document.querySelector('img.photo').getBoundingClientRect().width > before * 1.35", arg=before
+        )
     page.get_by_role("button", name="Whole photo").click()
     expect(page.locator(".zoom")).to_have_text("100 %")
 
@@ -153,7 +163,9 @@ def test_no_face_is_told_in_words_with_what_helps(open_page: Open, photos: list[
     expect(visit.page.get_by_role("alert")).to_contain_text("What would help")
 
 
-def test_a_photo_that_the_browser_cannot_show_is_shown_by_the_service_if_it_was_kept(open_page: Open, tmp_path: Path) -> None:
+def test_a_photo_that_the_browser_cannot_show_is_shown_by_the_service_if_it_was_kept(
+    open_page: Open, tmp_path: Path
+) -> None:
     path = tmp_path / "phone.heic"
     pillow_heif.from_pillow(portrait()).save(path, quality=90)
     visit = open_page()
