@@ -22,7 +22,7 @@ SIZES = {
 }
 _RUN = """async () => (await axe.run(document)).violations
   .filter(({ impact }) => impact === "serious" || impact === "critical")
-  .map(({ id, nodes }) => `${id}: ${nodes.map(({ target, failureSummary }) => `${target}: ${failureSummary}`).join("; ")}`)"""
+  .map(({ id, nodes }) => [id, ...nodes.map(({ target, failureSummary }) => `${target}: ${failureSummary}`)])"""
 
 
 def check(visit: Visit) -> None:

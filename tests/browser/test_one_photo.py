@@ -18,7 +18,7 @@ pytestmark = pytest.mark.browser
 
 HOPPER = PORTRAITS / "grace_hopper.jpg"
 SAME = 6.0
-"""Steps of 255 by which two drawings of one photo may differ: JPEG and scaling. Another orientation differs by over 30."""
+"""Steps of 255 by which two pictures of one photo may differ, by JPEG and scaling; turned otherwise: far more."""
 
 
 def bare(page: Page) -> bytes:

@@ -14,6 +14,9 @@ export interface Item {
   result: JobResult | null;
   file: File | null;
   queuePosition: number | null;
+  expiresAt: string | null;
+  /** Whether the job itself was read, with its landmarks or what was wrong; lists of results have neither. */
+  isRead: boolean;
 }
 
 export interface Run {
@@ -54,7 +57,7 @@ function changeItems(id: string, changed: Map<number, Partial<Item>>): void {
 }
 
 function itemOf(index: number, name: string, file: File | null): Item {
-  return { index, name, file, jobId: null, status: "queued", errorCode: null, error: null, result: null, queuePosition: null };
+  return { index, name, file, jobId: null, status: "queued", errorCode: null, error: null, result: null, queuePosition: null, expiresAt: null, isRead: false };
 }
 
 function begin(run: Run, follow: (run: Run, signal: AbortSignal) => Promise<void>): void {
@@ -68,8 +71,9 @@ function begin(run: Run, follow: (run: Run, signal: AbortSignal) => Promise<void
 }
 
 function fromJob(job: Job): Partial<Item> {
-  const { id, status, error, result, queue_position } = job;
-  return { jobId: id, status, error, errorCode: error?.code ?? null, result, queuePosition: queue_position };
+  const { id, status, error, result, queue_position, expires_at } = job;
+  const errorCode = error?.code ?? null;
+  return { jobId: id, status, error, errorCode, result, queuePosition: queue_position, expiresAt: expires_at, isRead: !OPEN.has(status) };
 }
 
 export function beginJob(job: Job, file: File): void {
@@ -131,7 +135,7 @@ async function readResults(id: string, signal: AbortSignal): Promise<void> {
       for await (const line of readLines<ResultLine>(`/v1/batches/${id}/results?include=all`, signal)) {
         const before = runOf(id)?.items.find(({ index }) => index === line.item_index);
         const item = before ?? itemOf(line.item_index, line.reference ?? `Photo ${line.item_index + 1}`, null);
-        const changed = { jobId: line.job_id, status: line.status, errorCode: line.error_code, result: line.result ?? item.result };
+        const changed = { jobId: line.job_id, status: line.status, errorCode: line.error_code, result: item.isRead ? item.result : line.result };
         found.set(line.item_index, { ...item, ...changed });
       }
       break;
@@ -148,8 +152,7 @@ async function readResults(id: string, signal: AbortSignal): Promise<void> {
 /** Read one item whole, its landmarks included, and keep it for the next time. */
 export async function readItem(runId: string, index: number): Promise<void> {
   const item = runOf(runId)?.items.find((one) => one.index === index);
-  if (!item?.jobId || OPEN.has(item.status)) return;
-  if (item.result?.faces[0]?.landmarks || item.error) return;
+  if (!item?.jobId || item.isRead || OPEN.has(item.status)) return;
   changeItems(runId, new Map([[index, fromJob(await read<Job>(`/v1/jobs/${item.jobId}`))]]));
 }
 

@@ -96,6 +96,7 @@ export function makeUploader(target: HTMLElement, theme: "light" | "dark", tell:
       headers: { ...authorization(), "Idempotency-Key": attemptOf(uppy, fields) },
     });
   });
+  uppy.on("upload", () => tell(""));
   uppy.on("upload-error", (_, error, response) => {
     const isAway = !response || !("status" in response) || !response.status;
     away.value = isAway;

@@ -6,7 +6,7 @@ import { save } from "../api";
 import { definitions, tell } from "../app-state";
 import { type Item, OPEN, opened, readItem, type Run } from "../runs";
 import type { Definition, Face, JobResult } from "../types";
-import { errorInWords, fixed, inWords, millimetres, statusInWords, title, verdict } from "../words";
+import { errorInWords, fixed, inWords, millimetres, statusInWords, title, verdict, when } from "../words";
 import { Stage } from "./stage";
 
 export function Detail({ run, item, children }: { run: Run; item: Item; children?: ComponentChildren }) {
@@ -21,7 +21,6 @@ export function Detail({ run, item, children }: { run: Run; item: Item; children
       heading.current?.scrollIntoView({ block: "start", behavior: "smooth" });
     }
   }, [run.id, item.index]);
-  const hasPoints = Boolean(item.result?.faces[0]?.landmarks);
   return (
     <section class="card detail" aria-labelledby="detail-title">
       <header class="detail-head">
@@ -31,7 +30,7 @@ export function Detail({ run, item, children }: { run: Run; item: Item; children
       {isOpen && <Progress item={item} />}
       {item.error && <Refused item={item} />}
       {item.status === "cancelled" && <p>This photo was cancelled before it was measured.</p>}
-      {item.result && (hasPoints || item.jobId === null ? <Faces item={item} result={item.result} /> : <p class="quiet" role="status">Reading the points …</p>)}
+      {item.result && (item.isRead ? <Faces item={item} result={item.result} /> : <p class="quiet" role="status">Reading the points …</p>)}
     </section>
   );
 }
@@ -98,11 +97,12 @@ function Faces({ item, result }: { item: Item; result: JobResult }) {
       <div class="face">
         <div class="seen">
           <Stage {...{ name: item.name, file: item.file, jobId: item.jobId, result, face, active: shown, setActive, definitions: definitions.value }} />
+          {!face.landmarks && <p class="note">This photo was sent without keeping its points, so nothing can be drawn on it.</p>}
           <Meaning definition={definition} face={face} />
           <Quality face={face} />
         </div>
         <div class="read">
-          <Facts face={face} result={result} />
+          <Facts face={face} result={result} expiresAt={item.expiresAt} />
           <Values {...{ face, active: shown, pinned, setActive, setPinned }} />
           <Files item={item} face={which} />
         </div>
@@ -116,7 +116,7 @@ function turned(degrees: number, positive: string, negative: string): string {
   return rounded === 0 ? "0°" : `${rounded}° ${degrees > 0 ? positive : negative}`;
 }
 
-function Facts({ face, result }: { face: Face; result: JobResult }) {
+function Facts({ face, result, expiresAt }: { face: Face; result: JobResult; expiresAt: string | null }) {
   const { scale, pose, quality } = face;
   return (
     <>
@@ -139,6 +139,7 @@ function Facts({ face, result }: { face: Face; result: JobResult }) {
           </dd>
         </div>
         <div><dt>Photo</dt><dd>{result.image.width} × {result.image.height} px, {result.image.format.toUpperCase()}{result.image.mirrored ? ", turned back from its mirror image" : ""}</dd></div>
+        {expiresAt && <div><dt>Kept until</dt><dd>{when(expiresAt)}</dd></div>}
       </dl>
       {quality.retake.length > 0 && (
         <div class="retake">

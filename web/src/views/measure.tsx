@@ -28,14 +28,14 @@ export function Measure() {
       {!run && (
         <div class="intro">
           <h1>Millimetres from a face photo</h1>
-          <p>Fifteen distances, each with how sure it is. One photo or thousands; a card, a marker or a known PD makes them surer.</p>
+          <p>Each with how sure it is. One photo or thousands; a card, a marker or a known PD makes them surer.</p>
         </div>
       )}
       {run && <h1 class="unseen">Measure photos</h1>}
       <div class="input">
         <div class="card drop">
           <div ref={target} />
-          <p class="quiet">A photo is sent to this service alone and deleted once it is measured; its numbers stay for seven days, or until you delete them.</p>
+          <p class="quiet">A photo is sent to this service alone and deleted once it is measured. Its numbers stay until they expire, or until you delete them.</p>
         </div>
         <OptionsForm />
       </div>

@@ -3,7 +3,7 @@
 import { useMemo, useState } from "preact/hooks";
 import { definitions, tell } from "../app-state";
 import { type Item, OPEN, opened, type Run } from "../runs";
-import { errorInWords, fixed, plural, statusInWords, title, verdict } from "../words";
+import { errorInWords, fixed, inWords, plural, statusInWords, title, verdict } from "../words";
 import { levelOf } from "./detail";
 import { Histograms } from "./histograms";
 import { EVERYTHING, faceOf, type Filter, filtered, type Order, saveCsv, sorted } from "./rows";
@@ -119,7 +119,7 @@ function Row({ run, item }: { run: Run; item: Item }) {
         <span class={`pill ${item.status}`}>{OPEN.has(item.status) && <span class="spinner small" aria-hidden="true" />}{item.errorCode ? errorInWords(item.errorCode) : statusInWords(item.status)}</span>
       </td>
       <td class="number">{face ? <span class={levelOf(face.quality.score)}>{face.quality.score}</span> : ""}</td>
-      <td>{face?.scale ? <span class={face.scale.status === "ok" ? "" : "doubt"} title={verdict(face.scale)}>{face.scale.source.replaceAll("_", " ")}</span> : ""}</td>
+      <td>{face?.scale ? <span class={face.scale.status === "ok" ? "" : "doubt"} title={verdict(face.scale)}>{inWords(face.scale.source)}</span> : ""}</td>
       {definitions.value.map(({ key }) => {
         const value = face?.measurements[key];
         if (!value) return <td key={key} />;
