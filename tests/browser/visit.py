@@ -75,10 +75,11 @@ class Visit:
         """Send what was picked."""
         self.page.get_by_role("button", name="Measure", exact=False).filter(has_text="photo").click()
 
-    def measured(self, *paths: Path) -> None:
+    def measured(self, path: Path) -> None:
         """Pick a photo, send it, and wait until it is drawn."""
-        self.pick(*paths)
+        self.pick(path)
         self.measure()
+        expect(self.page.locator("#detail-title")).to_have_text(path.name)
         expect(self.page.locator(".drawing .measured")).to_have_count(15)
 
     def table_is_whole(self) -> None:

@@ -30,7 +30,7 @@ export function Detail({ run, item, children }: { run: Run; item: Item; children
       {isOpen && <Progress item={item} />}
       {item.error && <Refused item={item} />}
       {item.status === "cancelled" && <p>This photo was cancelled before it was measured.</p>}
-      {item.result && (item.isRead ? <Faces item={item} result={item.result} /> : <p class="quiet" role="status">Reading the points …</p>)}
+      {item.result && (item.isRead ? <Faces key={item.jobId} item={item} result={item.result} /> : <p class="quiet" role="status">Reading the points …</p>)}
     </section>
   );
 }

@@ -1,5 +1,6 @@
 // The photo with what was measured drawn on it.
 
+import { signal } from "@preact/signals";
 import createPanzoom, { type PanzoomObject } from "@panzoom/panzoom";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { axesOf, type Line, linesOf, meshPath, placeTags } from "../geometry";
@@ -18,6 +19,9 @@ interface Layers {
   names: boolean;
   axes: boolean;
 }
+
+/** What the person wants to see, whichever photo it is. */
+const layersShown = signal<Layers>({ mesh: true, lines: true, names: true, axes: false });
 
 const LAYERS: [keyof Layers, string][] = [["mesh", "Mesh"], ["lines", "Lines"], ["names", "Names"], ["axes", "Axes"]];
 
@@ -74,7 +78,7 @@ function Picture({ photo, image, name }: { photo: NonNullable<Photo>; image: Job
 export function Stage({ name, file, jobId, result, face, definitions, active, setActive }: StageProps) {
   const { width, height } = result.image;
   const photo = usePhoto(file, jobId);
-  const [layers, setLayers] = useState<Layers>({ mesh: true, lines: true, names: true, axes: false });
+  const layers = layersShown.value;
   const [sizes, setSizes] = useState({ frame: 0, photo: 0 });
   const [zoom, setZoom] = useState(1);
   const sheet = useRef<HTMLDivElement>(null);
@@ -127,7 +131,7 @@ export function Stage({ name, file, jobId, result, face, definitions, active, se
     <div class="stage">
       <div class="toolbar" role="toolbar" aria-label="What is drawn on the photo">
         {LAYERS.map(([key, label]) => (
-          <button type="button" class="chip" key={key} aria-pressed={layers[key]} onClick={() => setLayers({ ...layers, [key]: !layers[key] })}>{label}</button>
+          <button type="button" class="chip" key={key} aria-pressed={layers[key]} onClick={() => (layersShown.value = { ...layers, [key]: !layers[key] })}>{label}</button>
         ))}
         <span class="grow" />
         <button type="button" class="chip icon" aria-label="Zoom out" disabled={zoom <= 1} onClick={() => zoomBy(1 / STEP)}>−</button>
