@@ -5,6 +5,7 @@ import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const out = resolve(here, "../api/web");
@@ -90,6 +91,13 @@ async function differences(folder, files) {
   return wrong;
 }
 
+/** What a first visit loads: the page, its script, its style and its icon. */
+function weigh(files) {
+  const loaded = [...files].filter(([name]) => /^(index\.html|favicon\.svg|page-.*)$/.test(name)).map(([, bytes]) => bytes);
+  const kilobytes = (bytes) => `${Math.round(bytes.reduce((sum, { length }) => sum + length, 0) / 1000)} kB`;
+  console.log(`a first visit loads ${kilobytes(loaded.map((one) => gzipSync(one, { level: 9 })))} compressed, ${kilobytes(loaded)} plain`);
+}
+
 const isCheck = process.argv.includes("--check");
 let wrong = [];
 for (const [folder, files] of await everything()) {
@@ -100,6 +108,7 @@ for (const [folder, files] of await everything()) {
     for (const [name, bytes] of files) await writeFile(join(folder, name), bytes);
   }
 }
+if (!isCheck) weigh((await everything())[0][1]);
 for (const line of wrong) console.error(line);
 if (wrong.length) console.error("api/web is not what a fresh build makes: run `make page` and commit what it writes.");
 process.exitCode = wrong.length ? 1 : 0;

@@ -226,6 +226,7 @@ def test_the_camera_takes_a_photo_that_is_sent(open_page: Open) -> None:
     expect(page.locator("video")).to_be_visible()
     page.wait_for_function("document.querySelector('video').videoWidth > 0")
     page.get_by_role("button", name="Take a picture").click()
+    page.get_by_role("button", name="Use this photo").click()
     expect(page.get_by_role("button", name="Measure 1 photo")).to_be_visible()
     visit.measure()
     # What Chromium's pretended camera sees is no face.

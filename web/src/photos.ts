@@ -6,21 +6,13 @@ export interface Shown {
   url: string;
   /** Whether it is the person's own file; else it is the service's preview, already upright and turned back. */
   isOwn: boolean;
-  width: number;
-  height: number;
-}
-
-function load(url: string): Promise<HTMLImageElement> {
-  const image = new Image();
-  image.src = url;
-  return image.decode().then(() => image);
 }
 
 async function shown(blob: Blob, isOwn: boolean): Promise<Shown | null> {
   const url = URL.createObjectURL(blob);
   try {
-    const { naturalWidth: width, naturalHeight: height } = await load(url);
-    return { url, isOwn, width, height };
+    await Object.assign(new Image(), { src: url }).decode();
+    return { url, isOwn };
   } catch {
     URL.revokeObjectURL(url); // HEIC, where the browser has no decoder
     return null;

@@ -75,6 +75,7 @@ export function makeUploader(target: HTMLElement, theme: "light" | "dark", tell:
   });
   uppy.use(Webcam<Meta, Answer>, {
     modes: ["picture"], mirror: true, preferredImageMimeType: "image/jpeg", showVideoSourceDropdown: true,
+    locale: { strings: { submitRecordedFile: "Use this photo", discardRecordedFile: "Take another" } },
     videoConstraints: { width: { ideal: 3840 }, height: { ideal: 2160 } },
   });
   uppy.use(XHRUpload<Meta, Answer>, {

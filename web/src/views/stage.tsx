@@ -57,19 +57,18 @@ function usePhoto(file: File | null, jobId: string | null): Photo {
   return photo;
 }
 
-/** Turn a photo as the service did, where the browser did not: it applies EXIF to JPEG, and not to every format. */
-export function turnOf(photo: { width: number; height: number; isOwn: boolean }, image: JobResult["image"]): string {
-  if (!photo.isOwn) return "";
-  const mirror = image.mirrored ? "scaleX(-1)" : "";
-  const isTurned = Math.abs(photo.width * image.height - photo.height * image.width) <= Math.max(photo.width, photo.height) * 2;
-  if (isTurned || image.exif_orientation < 5) return mirror;
-  const turns: Record<number, string> = { 5: "rotate(90deg) scaleY(-1)", 6: "rotate(90deg)", 7: "rotate(-90deg) scaleY(-1)", 8: "rotate(-90deg)" };
-  return `${mirror} ${turns[image.exif_orientation] ?? ""}`.trim();
+/** By EXIF orientation, from the picture as it is stored to the upright one. */
+const TURNS = ["", "", "scaleX(-1)", "rotate(180deg)", "scaleY(-1)", "rotate(90deg) scaleY(-1)", "rotate(90deg)", "rotate(-90deg) scaleY(-1)", "rotate(-90deg)"];
+const LIES_FROM = 5;
+
+/** Turn a photo as the service did. Browsers apply EXIF to some formats and not to others, so they are told to apply none. */
+function turnOf(isOwn: boolean, { exif_orientation, mirrored }: JobResult["image"]): { turn: string; isLying: boolean } {
+  if (!isOwn) return { turn: "", isLying: false };
+  return { turn: `${mirrored ? "scaleX(-1)" : ""} ${TURNS[exif_orientation] ?? ""}`.trim(), isLying: exif_orientation >= LIES_FROM };
 }
 
 function Picture({ photo, image, name }: { photo: NonNullable<Photo>; image: JobResult["image"]; name: string }) {
-  const turn = turnOf(photo, image);
-  const isLying = turn.includes("rotate");
+  const { turn, isLying } = turnOf(photo.isOwn, image);
   const lying = { width: `${(100 * image.height) / image.width}%`, height: `${(100 * image.width) / image.height}%` };
   return <img class={isLying ? "photo lying" : "photo"} src={photo.url} alt={`Your photo ${name}`} draggable={false}
     style={{ transform: isLying ? `translate(-50%, -50%) ${turn}` : turn || "none", ...(isLying ? lying : {}) }} />;
