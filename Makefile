@@ -55,7 +55,7 @@ long: $(READY) ## the tests that `make test` leaves out because they take minute
 	@$(BIN)/python -m pytest -m long
 
 browser: $(READY) ## the page in a real browser (needs Chromium: apt-get install chromium); writes docs/images/page
-	@$(BIN)/python -m pytest -m browser tests/browser
+	@$(BIN)/python -m pytest -m browser --timeout 900 tests/browser
 
 page: ## build the page from web/ into api/web (needs Node.js 20 and npm)
 	@command -v npm >/dev/null || { echo "make page needs Node.js 20 or later with npm; the built page is committed, so only a change of it needs them"; exit 1; }

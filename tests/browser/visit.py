@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
 
-PATIENCE_MS = 60_000
+PATIENCE_MS = 240_000
+"""Many times what anything takes on a machine that does something else too."""
 _TELL_VIOLATIONS = (
     "document.addEventListener('securitypolicyviolation',"
     " event => console.error(`policy: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`))"

@@ -36,6 +36,14 @@ const STRINGS = {
   retry: "Send again",
 };
 
+/** Uppy's thumbnails call it a bug when photos leave before their turn, as they do here once they are sent. */
+const LEFT_BEFORE_ITS_TURN = "file was removed before a thumbnail could be generated";
+const LOGGER = {
+  debug: () => undefined,
+  warn: (...said: unknown[]) => console.warn(...said),
+  error: (...said: unknown[]) => (said.some((text) => String(text).includes(LEFT_BEFORE_ITS_TURN)) ? undefined : console.error(...said)),
+};
+
 /** What a reference of the API is made of a file's name; two that come out alike must be told apart. */
 function referenceOf(name: string): string {
   return name.replace(/^[^\p{L}\p{N}]+/u, "").slice(0, MAX_REFERENCE_LENGTH);
@@ -61,6 +69,7 @@ export function makeUploader(target: HTMLElement, theme: "light" | "dark", tell:
   const uppy = new Uppy<Meta, Answer>({
     restrictions: { maxFileSize: MAX_PHOTO_BYTES, maxTotalFileSize: MAX_BATCH_BYTES, maxNumberOfFiles: MAX_PHOTOS, allowedFileTypes: ACCEPTED },
     allowMultipleUploadBatches: false,
+    logger: LOGGER,
     onBeforeFileAdded: (file, files) => {
       const name = apart(file.name, files);
       return { ...file, name, meta: { ...file.meta, name } };
