@@ -28,7 +28,7 @@ pytestmark = pytest.mark.browser
 HOPPER = PORTRAITS / "grace_hopper.jpg"
 DATABASE = "/8"
 """Of Redis, for these tests alone."""
-PATIENCE_S = 60.0
+PATIENCE_S = 240.0
 
 
 @dataclass

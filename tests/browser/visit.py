@@ -108,7 +108,7 @@ class Visit:
         own = urlsplit(self.url).netloc
         assert self._asked == {own}, f"the page asked other hosts: {self._asked - {own}}"
         unexpected = [error for error in self._errors if not any(part in error for part in self.expected)]
-        assert unexpected == []
+        assert unexpected == [], unexpected
 
     def _on_console(self, message: ConsoleMessage) -> None:
         if message.type == "error":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import re
-from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
@@ -92,6 +91,6 @@ def test_the_lock_of_the_page_names_versions_and_hashes_and_no_registry() -> Non
 
 
 def test_every_picture_of_the_page_is_small() -> None:
-    pictures = sorted(Path(ROOT / "docs" / "images" / "page").iterdir())
+    pictures = sorted((ROOT / "docs" / "images" / "page").iterdir())
     assert pictures
     assert [path.name for path in pictures if path.stat().st_size > 200_000] == []

@@ -77,7 +77,7 @@ export function makeUploader(target: HTMLElement, theme: "light" | "dark", tell:
   });
   uppy.use(Dashboard<Meta, Answer>, {
     inline: true, target, width: "100%", height: 340, theme,
-    proudlyDisplayPoweredByUppy: false, showNativePhotoCameraButton: false, disableInformer: false,
+    proudlyDisplayPoweredByUppy: false, singleFileFullScreen: false, showNativePhotoCameraButton: false, disableInformer: false,
     fileManagerSelectionType: "files", doneButtonHandler: null, hidePauseResumeButton: true,
     note: "JPEG, PNG, WebP, HEIC or AVIF, up to 20 MB each",
     locale: { strings: STRINGS },
