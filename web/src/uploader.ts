@@ -127,5 +127,12 @@ export function makeUploader(target: HTMLElement, theme: "light" | "dark", tell:
     if (answer.object === "job") beginJob(answer, files[0]!);
     else beginBatch(answer, files);
   });
-  return { uppy, close: () => uppy.destroy() };
+  // Uppy leaves a single photo's list item without its list, which screen readers then cannot tell.
+  const watcher = new MutationObserver(() => target.querySelector(".uppy-Dashboard-files:not([role])")?.setAttribute("role", "list"));
+  watcher.observe(target, { childList: true, subtree: true });
+  const close = () => {
+    watcher.disconnect();
+    uppy.destroy();
+  };
+  return { uppy, close };
 }
