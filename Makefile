@@ -18,7 +18,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up keys test faults soak long fuzz schemathesis evaluate docs lint format lock audit secrets clean docker-test bench bench-full
+.PHONY: help demo up keys test faults soak long fuzz schemathesis evaluate docs lint format lock audit secrets clean docker-test bench bench-full browser page page-check
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
@@ -41,7 +41,7 @@ keys: $(READY) ## API keys of the service that `make up` runs: ARGS="create --te
 	@$(BIN)/python -m stack keys --data $(DATA) $(ARGS)
 
 test: $(READY) ## every test but the long ones, against the same embedded stack
-	@$(BIN)/python -m pytest --numprocesses 3 --dist loadgroup -m "not long"
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadgroup -m "not long and not browser and not node"
 
 faults: PHOTOS = 500
 faults: OUT = faults.json
@@ -54,6 +54,16 @@ soak: $(READY) ## load without a pause and faults at random: MINUTES=60 RATE=5 S
 
 long: $(READY) ## the tests that `make test` leaves out because they take minutes
 	@$(BIN)/python -m pytest -m long
+
+browser: $(READY) ## the page in a real browser (needs Chromium: apt-get install chromium); writes docs/images/page
+	@$(BIN)/python -m pytest -m browser --timeout 900 tests/browser
+
+page: ## build the page from web/ into api/web (needs Node.js 20 and npm)
+	@command -v npm >/dev/null || { echo "make page needs Node.js 20 or later with npm; the built page is committed, so only a change of it needs them"; exit 1; }
+	@cd web && npm ci --no-fund --no-audit --loglevel=error && npm run --silent build
+
+page-check: $(READY) ## show that api/web is what a fresh build of web/ makes (needs Node.js 20 and npm)
+	@$(BIN)/python -m pytest -m node tests/page_build
 
 schemathesis: $(READY) ## the OpenAPI document against a live service; options SECONDS=600 SEED=1
 	@$(BIN)/python -m bench.openapi_fuzz --seconds $(SECONDS) --seed $(or $(SEED),1)

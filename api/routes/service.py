@@ -7,18 +7,21 @@ from collections.abc import Callable
 from dataclasses import asdict
 from http import HTTPStatus
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, Final, cast
 
 import flask_openapi3_swagger
 import orjson
-from flask import Blueprint, Response, current_app, send_from_directory
+from flask import Blueprint, Response, current_app, request, send_from_directory
 from flask_openapi3 import APIBlueprint, OpenAPI, Tag
+from werkzeug.exceptions import NotFound
 
 from api.context import services
 from api.door import door_of
 from api.openapi_security import with_security
 from api.presenters import model_json
 from api.problems import problem_responses
+from api.web_files import WebFiles
 from shared.errors import Transient
 from shared.measurements import DEFINITIONS, DEFINITIONS_VERSION
 from shared.names import QueueName
@@ -38,11 +41,18 @@ bp = APIBlueprint("service", __name__, abp_tags=[Tag(name="service", description
 pages = Blueprint("pages", __name__)
 
 _PAGE_POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self';"
-    " img-src 'self' data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob:;"
+    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+"""Of the page: its own files, and photos that the person gave it. No inline script, no inline style, no other host."""
+_DOCS_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self';"
+    " img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""Of Swagger UI, which styles what it draws inline and brings its icons as data."""
+_PERMISSIONS: Final = "camera=(self), microphone=(), geolocation=()"
 _SWAGGER_FILES: Final = str(files(flask_openapi3_swagger) / "templates" / "swagger")
-_WEB_FILES: Final = str(files("api") / "web")
+_WEB_FILES: Final = WebFiles(Path(str(files("api") / "web")))
 _NOT_COMPARED: Final = "not known: nobody has placed these points by hand to compare the mesh with; mm is not corrected"
 
 
@@ -146,19 +156,22 @@ def openapi_document() -> Response:
 @pages.get("/docs")
 def docs() -> Response:
     """Answer with the document as a page to read and try."""
-    return _page("docs.html")
+    return _page("docs.html", _DOCS_POLICY)
 
 
 @pages.get("/")
 def page() -> Response:
     """Answer with the page that people use in a browser."""
-    return _page("index.html")
+    return _page("index.html", _PAGE_POLICY)
 
 
 @pages.get("/web/<path:name>")
 def web_file(name: str) -> Response:
     """Answer with a file of the pages."""
-    return send_from_directory(_WEB_FILES, name)
+    file = _WEB_FILES.find(name)
+    if file is None:
+        raise NotFound
+    return file.answer(request)
 
 
 @pages.get("/docs/swagger/<path:name>")
@@ -167,7 +180,10 @@ def swagger_file(name: str) -> Response:
     return send_from_directory(_SWAGGER_FILES, name)
 
 
-def _page(name: str) -> Response:
-    response = send_from_directory(_WEB_FILES, name)
-    response.headers["Content-Security-Policy"] = _PAGE_POLICY
+def _page(name: str, policy: str) -> Response:
+    response = web_file(name)
+    response.headers["Content-Security-Policy"] = policy
+    response.headers["Permissions-Policy"] = _PERMISSIONS
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
     return response

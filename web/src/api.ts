@@ -1,0 +1,136 @@
+// The one door to the service: the key, what went wrong in words, and patience.
+
+import { signal } from "@preact/signals";
+import type { ProblemBody } from "./types";
+
+const KEY = "facefit_key";
+const DEFAULT_RETRY_S = 2;
+const LONGEST_RETRY_S = 30;
+
+export const key = signal(sessionStorage.getItem(KEY) ?? "");
+/** Whether the service has said that it wants another key than the one it was sent. */
+export const keyWanted = signal(false);
+/** Whether the service did not answer when it was last asked. */
+export const away = signal(false);
+
+/** Kept for this tab alone, and sent to this service alone. */
+export function setKey(given: string): void {
+  key.value = given.trim();
+  keyWanted.value = false;
+  if (key.value) sessionStorage.setItem(KEY, key.value);
+  else sessionStorage.removeItem(KEY);
+}
+
+export function authorization(): Record<string, string> {
+  return key.value ? { Authorization: `Bearer ${key.value}` } : {};
+}
+
+export class ServiceError extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+    readonly retryAfterS: number | null = null,
+  ) {
+    super(message);
+  }
+
+  /** Whether the same request may well be answered a little later. */
+  get passes(): boolean {
+    return this.status === 0 || this.status === 429 || this.status === 502 || this.status === 503 || this.status === 504;
+  }
+}
+
+export const AWAY = "The service does not answer. Check the connection, or try again in a moment.";
+
+/** Put what the service answered instead of what was asked for into words. */
+export function problem(status: number, text: string, retryAfter: string | null): ServiceError {
+  if (status === 0) return new ServiceError(0, "away", AWAY);
+  let body: Partial<ProblemBody> = {};
+  try {
+    body = JSON.parse(text) as Partial<ProblemBody>;
+  } catch {
+    // Something between here and the service answered, and not with a problem.
+  }
+  const code = body.code ?? `http_${status}`;
+  const after = retryAfter === null ? null : Number(retryAfter) || null;
+  const again = after === null ? "" : ` Try again in ${after} s.`;
+  const fields = body.errors?.map(({ field, message }) => `${field}: ${message}`).join("; ");
+  if (status === 401) {
+    keyWanted.value = true;
+    const said = key.value ? "The service does not know this API key." : "This service needs an API key.";
+    return new ServiceError(status, code, `${said} Enter one with “API key” above.`, after);
+  }
+  if (status === 429) return new ServiceError(status, code, `That is more than your limit allows. ${body.detail ?? ""}${again}`, after);
+  if (status === 503) return new ServiceError(status, code, `The service is busy or a part of it is away.${again}`, after);
+  if (status >= 500) {
+    const id = body.request_id ? ` Report this id: ${body.request_id}` : "";
+    return new ServiceError(status, code, `The service made a mistake.${id}`, after);
+  }
+  return new ServiceError(status, code, fields || body.detail || `The service answered ${status}.`, after);
+}
+
+/** Ask the service; raises `ServiceError` for all that is no success. */
+export async function call(path: string, { headers, ...options }: RequestInit = {}): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(path, { ...options, headers: { ...headers, ...authorization() } });
+  } catch (error) {
+    if (error instanceof DOMException && error.name === "AbortError") throw error;
+    away.value = true;
+    throw problem(0, "", null);
+  }
+  away.value = false;
+  if (!response.ok) throw problem(response.status, await response.text(), response.headers.get("Retry-After"));
+  return response;
+}
+
+export async function read<T>(path: string, options: RequestInit = {}): Promise<T> {
+  return (await (await call(path, options)).json()) as T;
+}
+
+export function pause(seconds: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, seconds * 1000);
+    signal?.addEventListener("abort", () => {
+      clearTimeout(timer);
+      reject(signal.reason as Error);
+    });
+  });
+}
+
+/** Read, and again while the service is away or busy: what was accepted goes on without us. */
+export async function readPatiently<T>(path: string, signal: AbortSignal): Promise<T> {
+  for (let waited = DEFAULT_RETRY_S; ; waited = Math.min(2 * waited, LONGEST_RETRY_S)) {
+    try {
+      return await read<T>(path, { signal });
+    } catch (error) {
+      if (!(error instanceof ServiceError) || !error.passes) throw error;
+      await pause(error.retryAfterS ?? waited, signal);
+    }
+  }
+}
+
+/** Read lines of JSON as they come. */
+export async function* readLines<T>(path: string, signal: AbortSignal): AsyncGenerator<T> {
+  const response = await call(path, { signal });
+  const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+  for (let rest = ""; ; ) {
+    const { done, value } = await reader.read();
+    const lines = (rest + (value ?? "")).split("\n");
+    rest = done ? "" : (lines.pop() ?? "");
+    for (const line of lines) if (line) yield JSON.parse(line) as T;
+    if (done) return;
+  }
+}
+
+/** Hand a file to the person. Links load without the key, so the bytes are fetched and saved from memory. */
+export async function save(path: string, name: string): Promise<void> {
+  saveBlob(await (await call(path)).blob(), name);
+}
+
+export function saveBlob(blob: Blob, name: string): void {
+  const url = URL.createObjectURL(blob);
+  Object.assign(document.createElement("a"), { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+}
