@@ -87,7 +87,7 @@ format: $(READY) ## let ruff format and mend what it can
 	@$(BIN)/ruff format .
 
 lock: $(READY) ## compile requirements/*.txt from pyproject.toml
-	@for group in dev api worker stack bootstrap; do \
+	@for group in dev api worker stack docs examples bootstrap; do \
 	  constraint=$$(test $$group = dev || echo "-c requirements/dev.txt"); \
 	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --group $$group $$constraint \
 	    --custom-compile-command "make lock" -o requirements/$$group.txt || exit 1; done
