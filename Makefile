@@ -63,9 +63,11 @@ fuzz: $(READY) ## damaged files into every door; options SECONDS=600 SEED=n (wha
 evaluate: $(READY) ## accuracy on photos with hand-placed points: PHOTOS=DIR OUT=DIR RENDERS=n (heads turned, slow)
 	@$(BIN)/python -m bench.evaluate --data $(PHOTOS) --out $(OUT) --renders $(RENDERS)
 
-docs: $(READY) ## write docs/configuration.md from the settings, docs/operations/metrics.md from the metrics
+docs: $(READY) ## write the generated pages: docs/configuration.md, docs/reference.md, docs/operations/metrics.md, the drawings
 	@$(BIN)/python -m docs.configuration
 	@$(BIN)/python -m docs.metrics
+	@$(BIN)/python -m docs.reference
+	@$(BIN)/python -m docs.drawings
 
 audit: $(READY) ## ask osv.dev about every pinned version (needs a network; says so when it has none)
 	@$(BIN)/python -m requirements.audit
