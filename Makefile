@@ -17,7 +17,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up keys test faults soak long fuzz schemathesis evaluate docs lint format lock audit secrets clean docker-test
+.PHONY: help demo up keys test test-node site diagrams faults soak long fuzz schemathesis evaluate docs lint format lock audit secrets clean docker-test
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
@@ -40,7 +40,7 @@ keys: $(READY) ## API keys of the service that `make up` runs: ARGS="create --te
 	@$(BIN)/python -m stack keys --data $(DATA) $(ARGS)
 
 test: $(READY) ## every test but the long ones, against the same embedded stack
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m "not long"
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m "not long and not node"
 
 faults: PHOTOS = 500
 faults: OUT = faults.json
@@ -62,6 +62,16 @@ fuzz: $(READY) ## damaged files into every door; options SECONDS=600 SEED=n (wha
 
 evaluate: $(READY) ## accuracy on photos with hand-placed points: PHOTOS=DIR OUT=DIR RENDERS=n (heads turned, slow)
 	@$(BIN)/python -m bench.evaluate --data $(PHOTOS) --out $(OUT) --renders $(RENDERS)
+
+diagrams: $(READY) ## draw the mermaid diagrams of the pages that have changed (needs npm and Chromium)
+	@$(BIN)/python -m docs.diagrams
+
+site: OUT = site
+site: $(READY) ## build the docs site, with links checked: OUT=site
+	@$(BIN)/python -m docs.site.build $(OUT)
+
+test-node: $(READY) ## what needs Node: the receiver for Node, and js blocks of the docs
+	@$(BIN)/python -m pytest -m node
 
 docs: $(READY) ## write the generated pages: docs/configuration.md, docs/reference.md, docs/operations/metrics.md, the drawings
 	@$(BIN)/python -m docs.configuration

@@ -24,7 +24,7 @@ CALLABLE = {
 PORTRAITS = Path(__file__).parents[1] / "stack" / "portraits"
 
 
-_TOGETHER = {"contract": "stack", "integration": "stack", "system": "stack", "faults": "faults"}
+_TOGETHER = {"contract": "stack", "integration": "stack", "system": "stack", "docs": "stack", "faults": "faults"}
 """Folders whose tests run one after the other in one process: they share running processes, or break their own."""
 
 
