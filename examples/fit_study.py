@@ -83,9 +83,9 @@ def describe(values_mm: Values, errors_mm: Values) -> dict[str, Any]:
     row: dict[str, Any] = {
         "n": len(values_mm),
         "mean_mm": np.mean(values_mm),
-        "sd_observed_mm": np.std(values_mm, ddof=1) if len(values_mm) > 1 else None,
+        "sd_observed_mm": np.std(values_mm, ddof=1) if len(values_mm) > 1 else np.nan,
         "sd_error_mm": np.sqrt(np.mean(np.square(errors_mm))),
-        **dict.fromkeys(("sd_true_mm", "sd_true_low_mm", "sd_true_high_mm")),
+        **dict.fromkeys(("sd_true_mm", "sd_true_low_mm", "sd_true_high_mm"), np.nan),
     }
     enough = len(values_mm) >= MIN_PEOPLE
     if enough:
@@ -94,7 +94,7 @@ def describe(values_mm: Values, errors_mm: Values) -> dict[str, Any]:
     corrected = without_errors(values_mm, errors_mm) if enough else None
     for percentile in PERCENTILES:
         row[f"p{percentile}_observed_mm"] = np.percentile(values_mm, percentile)
-        row[f"p{percentile}_true_mm"] = None if corrected is None else np.percentile(corrected, percentile)
+        row[f"p{percentile}_true_mm"] = np.nan if corrected is None else np.percentile(corrected, percentile)
     return row
 
 

@@ -16,7 +16,7 @@ from stack.services import ROOT
 from tests.docs.pages import Block
 from tests.docs.shown import differences
 
-PATIENCE_S: Final = 90.0
+PATIENCE_S: Final = 120.0
 SERVICE: Final = "http://127.0.0.1:8000"
 RECEIVER: Final = "5000"
 _CURL: Final = "fail-with-body\nmax-time = 60\nnoproxy = *\n"
@@ -32,7 +32,7 @@ class Reader:
         self._port = str(receiver_port)
         self._exported = folder / ".exported"
         self._exported.touch()
-        self._started: list[int] = []
+        self._started: list[subprocess.Popen[bytes]] = []
 
     def run(self, block: Block) -> list[str]:
         """Run a block; return what is wrong with it."""
@@ -54,7 +54,7 @@ class Reader:
                 stderr=err,
                 start_new_session=True,
             )
-            self._started.append(process.pid)
+            self._started.append(process)
             try:
                 code = process.wait(PATIENCE_S)
             except subprocess.TimeoutExpired:
@@ -88,9 +88,10 @@ class Reader:
 
     def leave(self) -> None:
         """End what was left running."""
-        for group in self._started:
+        for process in self._started:
             with suppress(ProcessLookupError):
-                os.killpg(group, signal.SIGKILL)
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 @contextmanager
