@@ -35,6 +35,8 @@ _EAR_DEPTH_MM: Final = 63.0  # behind the eyes: docs/measurements.md, "Depth"
 _PANEL, _TALL, _GAP = 240.0, 330.0, 16.0
 _SKULL_MM: Final = (np.array([0.0, -22.0, 78.0]), np.array([78.0, 100.0, 92.0]))
 _TONES: Final = 26
+_OVERLAP_DEG: Final = 15.0
+"""Up to this turn nothing of a face is drawn over another part of it."""
 _SKIN: Final = (np.array([118.0, 78.0, 62.0]), np.array([245.0, 205.0, 178.0]))
 _BOLD: Final = ' class="t"'
 _INK, _HAIR, _GOOD, _BAD = "#1f2a30", "#3b2c26", "#1c7c4a", "#b3372f"
@@ -171,7 +173,9 @@ def _skin(view: View) -> Iterator[str]:
     tones = np.round(share * (_TONES - 1)).astype(int)
     towards = outwards * np.einsum("ij,ij->i", normals, (a + b + c) / 3 + [0, 0, view.distance_mm]) < 0
     depth = turned[triangles][:, :, 2].mean(axis=1)
-    layers = np.digitize(depth, [-15.0, 0.0, 20.0]) if abs(view.yaw_deg) > 15 else np.zeros(len(depth), dtype=int)
+    layers = (
+        np.digitize(depth, [-15.0, 0.0, 20.0]) if abs(view.yaw_deg) > _OVERLAP_DEG else np.zeros(len(depth), dtype=int)
+    )
     drawn: dict[tuple[int, int], list[str]] = defaultdict(list)
     for number in np.flatnonzero(towards):
         drawn[-layers[number], tones[number]].append(_path(seen[triangles[number]]))
@@ -187,7 +191,9 @@ def head(view: View) -> str:
     size = view.px_per_mm
     shirt = f"M{x - 128 * size} {y + 205 * size}Q{x - 105 * size} {y + 158 * size} {x - 40 * size} {y + 146 * size}"
     shirt += f"L{x + 40 * size} {y + 146 * size}Q{x + 105 * size} {y + 158 * size} {x + 128 * size} {y + 205 * size}z"
-    neck = _hull(view.seen(np.vstack([_arc((0, 78, 85), (52, 10, 1), 0, 360), _arc((0, 150, 90), (58, 12, 1), 0, 360)])))
+    neck = _hull(
+        view.seen(np.vstack([_arc((0, 78, 85), (52, 10, 1), 0, 360), _arc((0, 150, 90), (58, 12, 1), 0, 360)]))
+    )
     parts = [_smooth(_hull(view.seen(_ellipsoid(9.0)))[::3], _HAIR), f'<path d="{shirt}" fill="#6d8791"/>']
     parts.append(_shape(neck, shade))
     for side in (-1, 1):
@@ -299,7 +305,9 @@ def _glasses(lens: str, opacity: float, frame: str) -> Callable[[View], str]:
             rim = view.seen(_arc((side * 33, 4, -14), (27, 21, 1), 0, 345))
             drawn.append(_smooth(rim, lens, f' fill-opacity="{opacity}" stroke="{frame}" stroke-width="4"'))
             hinge, ear = view.seen(np.array([[side * 60, 0, -10], [side * 78, 2, 60]]))
-            drawn.append(f'<path d="M{hinge[0]:.1f} {hinge[1]:.1f}L{ear[0]:.1f} {ear[1]:.1f}" stroke="{frame}" stroke-width="4"/>')
+            drawn.append(
+                f'<path d="M{hinge[0]:.1f} {hinge[1]:.1f}L{ear[0]:.1f} {ear[1]:.1f}" stroke="{frame}" stroke-width="4"/>'
+            )
         left, right = view.seen(np.array([[-7, 0, -22], [7, 0, -22]]))
         drawn.append(
             f'<path d="M{left[0]:.1f} {left[1]:.1f}Q{(left[0] + right[0]) / 2:.1f} {left[1] - 6:.1f} {right[0]:.1f} '
@@ -315,7 +323,17 @@ def _fringe(view: View) -> str:
                       [-56, -14, 5], [-70, 14, 20]])  # fmt: skip
     strands = np.vstack([lower, _arc((0, -30, 30), (84, 92, 1), 180, 360)])
     sides = [
-        np.array([[s * 50, -60, 10], [s * 92, -30, 40], [s * 98, 70, 50], [s * 88, 142, 50], [s * 52, 138, 40], [s * 57, 60, 22], [s * 60, 0, 20]])
+        np.array(
+            [
+                [s * 50, -60, 10],
+                [s * 92, -30, 40],
+                [s * 98, 70, 50],
+                [s * 88, 142, 50],
+                [s * 52, 138, 40],
+                [s * 57, 60, 22],
+                [s * 60, 0, 20],
+            ]
+        )
         for s in (-1, 1)
     ]
     return "".join(_smooth(view.seen(points), _HAIR) for points in (*sides, strands))
@@ -330,13 +348,20 @@ def _cap(view: View) -> str:
 def _width_line(view: View) -> str:
     (x1, y1), (x2, y2) = view.seen(MEAN_FACE_MM[list(_WIDTH)])
     y = 236.0
-    ends = "".join(f'<path d="M{x:.1f} {top:.1f}V{y + 5}" stroke="{_INK}" stroke-dasharray="2 3"/>' for x, top in ((x1, y1), (x2, y2)))
+    ends = "".join(
+        f'<path d="M{x:.1f} {top:.1f}V{y + 5}" stroke="{_INK}" stroke-dasharray="2 3"/>'
+        for x, top in ((x1, y1), (x2, y2))
+    )
     return ends + f'<path d="M{x1:.1f} {y}H{x2:.1f}" stroke="{_INK}" stroke-width="2"/>'
 
 
 def _distances() -> list[Panel]:
     panels = []
-    for distance_mm, name, good in ((200.0, "20 cm", False), (600.0, "60 cm: arm’s length", True), (1500.0, "1.5 m", True)):
+    for distance_mm, name, good in (
+        (200.0, "20 cm", False),
+        (600.0, "60 cm: arm’s length", True),
+        (1500.0, "1.5 m", True),
+    ):
         less = 100 * _EAR_DEPTH_MM / (distance_mm + _EAR_DEPTH_MM)
         says = (name, f"the ears’ edges are drawn {less:.0f} %", "smaller than the eyes")
         panels.append(Panel(good, says, View(distance_mm=distance_mm), _width_line))

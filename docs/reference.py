@@ -23,8 +23,8 @@ PAGE: Final = Path(__file__).with_suffix(".md")
 _HEAD: Final = """# API reference
 
 Every route with its parameters, bodies and answers, and every object. This page is generated from the OpenAPI document
-that the service serves at `/openapi.json`, by `make docs`; `/docs` there lets you try each route. What they are for and how
-they go together is in [api.md](api.md), what to do about each code in [errors.md](errors.md).
+that the service serves at `/openapi.json`, by `make docs`; `/docs` there lets you try each route. What they are for and
+how they go together is in [api.md](api.md), what to do about each code in [errors.md](errors.md).
 
 Except where it says *open to all*, a route needs an API key where there are keys.
 """
@@ -48,11 +48,14 @@ def page() -> str:
     for tag in described["tags"]:
         parts.append(f"## {tag['name'].capitalize()}\n\n{tag['description']}\n")
         for path, operations in described["paths"].items():
-            for method in _METHODS:
-                if tag["name"] in operations.get(method, {}).get("tags", ()):
-                    parts.append("\n".join(_operation(method, path, operations[method])))
+            parts += [
+                "\n".join(_operation(method, path, operations[method]))
+                for method in _METHODS
+                if tag["name"] in operations.get(method, {}).get("tags", ())
+            ]
     parts.append("## Objects\n")
-    parts += ["\n".join(_object(name, schema)) for name, schema in sorted(described["components"]["schemas"].items())]
+    schemas = sorted(described["components"]["schemas"].items())
+    parts += ["\n".join(_object(name, schema)) for name, schema in schemas]
     return "\n".join(parts)
 
 
@@ -85,7 +88,7 @@ def _body(schema: dict[str, Any], named: set[str]) -> str:
         return _type(schema)
     own = [f"`{name}`: {_type(value)}" for name, value in properties.items() if name not in named]
     shared = [name for name in properties if name in named]
-    return "; ".join(own) + ("; and the parameters above, as fields" if shared else "")
+    return "; ".join(own) + ("; and the parameters above, as fields or members" if shared else "")
 
 
 def _answer(answer: dict[str, Any]) -> str:
@@ -115,10 +118,8 @@ def _type(schema: dict[str, Any]) -> str:
         return f"[{name}](#{name.lower()})"
     if variants := schema.get("anyOf") or schema.get("oneOf"):
         return " or ".join(dict.fromkeys(_type(variant) for variant in variants))
-    if "const" in schema:
-        return f"`{schema['const']}`"
-    if values := schema.get("enum"):
-        return "one of " + ", ".join(f"`{value}`" for value in values)
+    if values := schema.get("enum", [schema["const"]] if "const" in schema else None):
+        return "one of " * (len(values) > 1) + ", ".join(f"`{value}`" for value in values)
     kind = schema.get("type", "anything")
     if kind == "array":
         return f"list of {_type(schema.get('items', {}))}"

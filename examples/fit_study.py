@@ -40,7 +40,7 @@ import numpy as np
 import pandas as pd
 
 mpl.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402  # after what it is to draw with
+from matplotlib import pyplot as plt  # after what it is to draw with
 
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 MIN_PEOPLE = 30
@@ -132,7 +132,9 @@ def draw(values: pd.DataFrame, path: Path) -> None:
         bins = np.histogram_bin_edges(observed, bins="fd" if len(observed) >= MIN_PEOPLE else 5)
         axis.hist(observed, bins=bins, color="#b9cdd1", label="observed")
         if len(observed) >= MIN_PEOPLE:
-            axis.hist(without_errors(observed, errors), bins=bins, histtype="step", color="#0f5c63", label="without errors")
+            axis.hist(
+                without_errors(observed, errors), bins=bins, histtype="step", color="#0f5c63", label="without errors"
+            )
             axis.legend(fontsize="small", frameon=False)
         axis.set_title(f"{key}, by {source} (n = {len(observed)})", fontsize="medium")
         axis.set_xlabel("mm", fontsize="small")

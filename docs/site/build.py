@@ -1,7 +1,7 @@
 """Build the site: `python -m docs.site.build OUT`. A link that leads nowhere, or any other warning, fails it.
 
-The pages are written to be read where the repository is browsed, too. So they are laid out anew for Sphinx in a folder of
-their own: files that a page links to become pages that show them, diagrams become the drawings made of them, and the
+The pages are written to be read where the repository is browsed, too. So they are laid out anew for Sphinx in a folder
+of their own: files that a page links to become pages that show them, diagrams become the drawings made of them, and the
 menu is added to the first page.
 """
 
@@ -54,9 +54,11 @@ class Layout:
 
     def write(self) -> None:
         """Write every page, what they show, and the menu."""
+        there = set(self._pages.values())
+        menus = {"index.md": _menu(there), "adr/index.md": _decisions(there)}
         for source, place in self._pages.items():
             text = self._for_the_site(source.read_text(encoding="utf-8"), source, place)
-            self._put(place, text + (_menu(set(self._pages.values())) if place.name == "index.md" == str(place) else ""))
+            self._put(place, text + menus.get(str(place), ""))
         for source, place in self._shown.items():
             self._put(place, _showing(source))
         for picture in sorted((DOCS / "images").rglob("*")):
@@ -133,14 +135,17 @@ def _menu(there: set[PurePosixPath]) -> str:
     if absent or forgotten:
         message = f"the menu names {sorted(absent)}, which are not there, and leaves out {sorted(map(str, forgotten))}"
         raise LinkNowhere(message)
-    decisions = sorted(str(place.with_suffix("")) for place in there if place.parts[0] == "adr" and place.stem != "index")
     trees = []
     for caption, names in MENU.items():
         listed = [str(_placed(name).with_suffix("")) for name in names if _placed(name) in there]
         trees.append(f"```{{toctree}}\n:hidden:\n:caption: {caption}\n\n" + "\n".join(listed) + "\n```")
-    # The decisions are in the menu under their own first page only.
-    trees.append("```{toctree}\n:hidden:\n:caption: Decisions\n\n" + "\n".join(decisions) + "\n```")
     return "\n" + "\n\n".join(trees) + "\n"
+
+
+def _decisions(there: set[PurePosixPath]) -> str:
+    """Return the list of decisions, for their first page."""
+    names = sorted(place.stem for place in there if place.parts[0] == "adr" and place.stem != "index")
+    return "\n```{toctree}\n:maxdepth: 1\n\n" + "\n".join(names) + "\n```\n"
 
 
 def build(out: Path) -> int:

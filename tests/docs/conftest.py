@@ -16,11 +16,8 @@ from tests.conftest import RECEIVER_PORT
 from tests.docs.running import Reader, reading
 from worker.vision.face_mesh import FaceMesh
 
-
 FACE_BOX = (90, 0, 350, 270)
-CARD = Scene(
-    place="forehead", tilt_deg=(0, 5), turn_sd_deg=3, upright=0, fingers=0, focal=(1, 1), long_px=170
-)
+CARD = Scene(place="forehead", tilt_deg=(0, 5), turn_sd_deg=3, upright=0, fingers=0, focal=(1, 1), long_px=170)
 
 
 def as_jpeg(picture: Image.Image) -> bytes:

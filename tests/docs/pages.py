@@ -14,8 +14,11 @@ RUN: Final = frozenset({"sh", "python"})
 RUN_BY_NODE: Final = frozenset({"js"})
 SHOWN: Final = frozenset({"json", "text", "http", "mermaid", "markdown", "yaml"})
 
-_FENCE: Final = re.compile(r"^(?P<indent> *)(?P<ticks>`{3,})(?P<language>\w*)\n(?P<code>.*?)^(?P=indent)(?P=ticks) *$", re.M | re.S)
-_REMARK: Final = re.compile(r"<!-- *(?P<word>not run|prints)(?:: *(?P<reason>(?:(?!-->).)*?))? *-->\s*\Z", re.S)
+_FENCE: Final = re.compile(
+    r"^(?P<indent> *)(?P<ticks>`{3,})(?P<language>\w*)\n(?P<code>.*?)^(?P=indent)(?P=ticks) *$",
+    re.MULTILINE | re.DOTALL,
+)
+_REMARK: Final = re.compile(r"<!-- *(?P<word>not run|prints)(?:: *(?P<reason>(?:(?!-->).)*?))? *-->\s*\Z", re.DOTALL)
 _MIN_REASON: Final = 8
 
 
@@ -52,7 +55,7 @@ def _blocks(name: str, text: str) -> Iterator[Block]:
     waiting: Block | None = None
     for fence in _FENCE.finditer(text):
         language, line = fence["language"], text.count("\n", 0, fence.start()) + 1
-        code = re.sub(f"^{fence['indent']}", "", fence["code"], flags=re.M)
+        code = re.sub(f"^{fence['indent']}", "", fence["code"], flags=re.MULTILINE)
         remark = _REMARK.search(text[: fence.start()].rstrip(" "))
         word = remark["word"] if remark else None
         if language in RUN | RUN_BY_NODE:
@@ -63,7 +66,7 @@ def _blocks(name: str, text: str) -> Iterator[Block]:
                 message = f"{name}:{line} is not run and does not say why"
                 raise Undecided(message)
         elif language not in SHOWN:
-            message = f"{name}:{line} is marked {language!r}: mark what is run {sorted(RUN | RUN_BY_NODE)}, else {sorted(SHOWN)}"
+            message = f"{name}:{line} is marked {language!r}: mark what is run {sorted(RUN | RUN_BY_NODE)}"
             raise Undecided(message)
         elif word == "prints":
             if waiting is None:

@@ -39,7 +39,7 @@ class Reader:
         script = self._folder / {"sh": ".block.sh", "python": ".block.py", "js": ".block.mjs"}[block.language]
         script.write_text(self._here(block.code), encoding="utf-8")
         command = {
-            "sh": f'. ./.exported; set -a\n. ./{script.name}\nset +a; export -p > .exported',
+            "sh": f". ./.exported; set -a\n. ./{script.name}\nset +a; export -p > .exported",
             "python": f". ./.exported; exec python {script.name}",
             "js": f". ./.exported; exec node {script.name}",
         }[block.language]
@@ -68,8 +68,10 @@ class Reader:
         return [f"{block.place}: {difference}" for difference in differences(*block.prints, self._back(printed))]
 
     def _here(self, text: str) -> str:
-        return text.replace(SERVICE, self._url).replace(f":{RECEIVER}/", f":{self._port}/").replace(
-            f"--port {RECEIVER}", f"--port {self._port}"
+        return (
+            text.replace(SERVICE, self._url)
+            .replace(f":{RECEIVER}/", f":{self._port}/")
+            .replace(f"--port {RECEIVER}", f"--port {self._port}")
         )
 
     def _back(self, text: str) -> str:

@@ -32,7 +32,7 @@ def test_a_remark_is_about_the_next_block_alone() -> None:
 
 @pytest.mark.parametrize("language", ["", "bash", "console", "py"])
 def test_a_block_that_nobody_decided_on_is_told(language: str) -> None:
-    with pytest.raises(Undecided, match="p.md:1"):
+    with pytest.raises(Undecided, match=r"p\.md:1"):
         blocks_of("p.md", fence(language, "ls"))
 
 

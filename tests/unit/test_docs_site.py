@@ -1,4 +1,4 @@
-"""The docs site: it builds without a warning, leads nowhere wrong, asks no other server, and its made pages are current."""
+"""The docs site: it builds without a warning, leads nowhere wrong, asks no other server; made pages are current."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_every_page_is_in_the_menu_and_searched(site: Path) -> None:
 def test_a_link_that_leads_nowhere_is_told(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
     page = ROOT / "docs" / "api.md"
-    with pytest.raises(LinkNowhere, match="docs/api.md links to nowhere.md"):
+    with pytest.raises(LinkNowhere, match=r"docs/api\.md links to nowhere\.md"):
         layout._for_the_site("[a](nowhere.md)", page, pages()[page])
 
 
@@ -101,7 +101,9 @@ def test_every_diagram_is_drawn_as_it_is_and_no_other() -> None:
     assert set(diagrams.diagrams()) == set(diagrams.DRAWINGS.glob("*.svg")), "run make diagrams"
     for page in sorted((ROOT / "docs").rglob("*.md")):
         text = page.read_text(encoding="utf-8")
-        assert text.count("```mermaid\n") == len(diagrams.FENCE.findall(text)), f"{page}: a diagram has no title above it"
+        assert text.count("```mermaid\n") == len(diagrams.FENCE.findall(text)), (
+            f"{page}: a diagram has no title above it"
+        )
 
 
 def test_links_of_the_readme_lead_somewhere() -> None:

@@ -73,7 +73,11 @@ def test_secrets_are_asked_for_and_not_in_the_file() -> None:
 
 
 def test_values_are_taken_by_the_settings() -> None:
-    given = {name: entry["value"] for name, entry in variables(SERVICES["facefit-api"]["envVars"]).items() if "value" in entry}
+    given = {
+        name: entry["value"]
+        for name, entry in variables(SERVICES["facefit-api"]["envVars"]).items()
+        if "value" in entry
+    }
     own = {name.removeprefix("FACEFIT_").lower(): value for name, value in given.items() if name != "PORT"}
     settings = Settings(**own)
     assert not settings.unsafe_no_keys
