@@ -24,9 +24,9 @@ for each photo. Errors are taken to be independent of the person and of each oth
   *An Introduction to the Bootstrap*, chapter 13).
 
 What to beware of. `mm_sd` holds errors that all photos of one camera share, such as a guessed focal length; these move
-everybody and spread nobody, so taking them out takes out too much, `face_width` most. The service's own
-`GET /v1/batches/{id}/summary` leaves them in: with one kind of camera, its `sd_true_estimate` is the better one. And the
-mesh draws faces nearer to the average than they are (docs/measurements.md), which no arithmetic here can undo.
+everybody and spread nobody, so taking them out takes out too much, `face_width` most. The service's own summary,
+`GET /v1/batches/{id}/summary`, does not take those out: with one kind of camera, its `sd_true_estimate` is the better
+one. And the mesh draws faces nearer to the average than they are (docs/measurements.md), which no arithmetic can undo.
 """
 
 import argparse

@@ -17,8 +17,14 @@ COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text
 
 # As https://render.com/docs/blueprint-spec has them; of those, what is used here.
 ROOT_FIELDS = {"services", "databases", "envVarGroups", "projects", "ungrouped", "previews"}
-BUILT = {"type", "name", "runtime", "plan", "region", "branch", "repo", "rootDir", "dockerfilePath", "dockerContext",
-         "dockerCommand", "numInstances", "envVars", "maxShutdownDelaySeconds", "disk", "autoDeployTrigger"}  # fmt: skip
+BUILT = {"type", "name", "runtime", "plan", "region", "branch", "repo", "rootDir", "dockerfilePath",
+         "dockerContext", "dockerCommand", "numInstances", "envVars", "maxShutdownDelaySeconds", "disk",
+         "autoDeployTrigger"}  # fmt: skip
+FIELDS = {"services", "databases", "envVarGroups", "projects", "ungrouped", "previews"}
+BUILT = {"type", "name", "runtime", "plan", "region", "branch", "repo", "rootDir", "dockerfilePath",
+         "dockerContext", "dockerCommand", "numInstances", "envVars", "maxShutdownDelaySeconds", "disk",
+         "autoDeployTrigger"}  # fmt: skip
+FIELDS = {"services", "databases", "envVarGroups", "projects", "ungrouped", "previews"}
 FIELDS = {
     "web": BUILT | {"healthCheckPath", "domains", "scaling"},
     "worker": BUILT | {"scaling"},
