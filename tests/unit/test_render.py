@@ -20,11 +20,6 @@ ROOT_FIELDS = {"services", "databases", "envVarGroups", "projects", "ungrouped",
 BUILT = {"type", "name", "runtime", "plan", "region", "branch", "repo", "rootDir", "dockerfilePath",
          "dockerContext", "dockerCommand", "numInstances", "envVars", "maxShutdownDelaySeconds", "disk",
          "autoDeployTrigger"}  # fmt: skip
-FIELDS = {"services", "databases", "envVarGroups", "projects", "ungrouped", "previews"}
-BUILT = {"type", "name", "runtime", "plan", "region", "branch", "repo", "rootDir", "dockerfilePath",
-         "dockerContext", "dockerCommand", "numInstances", "envVars", "maxShutdownDelaySeconds", "disk",
-         "autoDeployTrigger"}  # fmt: skip
-FIELDS = {"services", "databases", "envVarGroups", "projects", "ungrouped", "previews"}
 FIELDS = {
     "web": BUILT | {"healthCheckPath", "domains", "scaling"},
     "worker": BUILT | {"scaling"},
