@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import runpy
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,11 +15,8 @@ import pytest
 
 from stack.services import ROOT
 
-sys.path.insert(0, str(ROOT / "examples"))
-try:
-    import fit_study
-finally:
-    sys.path.pop(0)
+SCRIPT = ROOT / "examples" / "fit_study.py"
+fit_study: Any = SimpleNamespace(**runpy.run_path(str(SCRIPT)))
 
 TRUE_MEAN_MM, TRUE_SD_MM = 140.0, 5.0
 MANY, ORDINARY = 20_000, 200
@@ -84,7 +83,7 @@ def table(path: Path, rows: int) -> Path:
 
 def test_a_table_becomes_a_study_by_ruler(tmp_path: Path) -> None:
     results = table(tmp_path / "results.csv", rows=400)
-    command = [sys.executable, str(ROOT / "examples" / "fit_study.py"), "--results", str(results)]
+    command = [sys.executable, str(SCRIPT), "--results", str(results)]
     ended = subprocess.run(
         [*command, "--out", str(tmp_path / "study")],
         capture_output=True,

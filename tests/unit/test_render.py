@@ -38,7 +38,7 @@ BUILT_SERVICES = [service for service in SERVICES.values() if service["type"] !=
 def variables(entries: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return what is set, by name, groups looked into."""
     groups = {group["name"]: group["envVars"] for group in BLUEPRINT["envVarGroups"]}
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for entry in entries:
         found |= variables(groups[entry["fromGroup"]]) if "fromGroup" in entry else {entry["key"]: entry}
     return found
