@@ -18,7 +18,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up keys test faults soak long fuzz schemathesis evaluate docs lint format lock audit secrets clean docker-test bench bench-full browser page page-check
+.PHONY: help demo up keys test faults soak long fuzz schemathesis evaluate docs lint format lock audit secrets clean docker-test bench bench-full browser page page-check test-node site diagrams
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
@@ -41,7 +41,7 @@ keys: $(READY) ## API keys of the service that `make up` runs: ARGS="create --te
 	@$(BIN)/python -m stack keys --data $(DATA) $(ARGS)
 
 test: $(READY) ## every test but the long ones, against the same embedded stack
-	@$(BIN)/python -m pytest --numprocesses 3 --dist loadgroup -m "not long and not browser and not node"
+	@$(BIN)/python -m pytest --numprocesses 4 --dist loadgroup -m "not long and not browser and not node"
 
 faults: PHOTOS = 500
 faults: OUT = faults.json
@@ -80,9 +80,21 @@ bench: $(READY) ## speed against the bars and the original service, a few minute
 bench-full: $(READY) ## the same with more rounds and a batch of 10,000, half an hour: BENCH="--resume --batch 5000"
 	@$(BIN)/python -m bench.speed --full $(BENCH)
 
-docs: $(READY) ## write docs/configuration.md from the settings, docs/operations/metrics.md from the metrics
+diagrams: $(READY) ## draw the mermaid diagrams of the pages that have changed (needs npm and Chromium)
+	@$(BIN)/python -m docs.diagrams
+
+site: OUT = site
+site: $(READY) ## build the docs site, with links checked: OUT=site
+	@$(BIN)/python -m docs.site.build $(OUT)
+
+test-node: $(READY) ## what needs Node: the receiver for Node, and js blocks of the docs
+	@$(BIN)/python -m pytest -m node
+
+docs: $(READY) ## write the generated pages: docs/configuration.md, docs/reference.md, docs/operations/metrics.md, the drawings
 	@$(BIN)/python -m docs.configuration
 	@$(BIN)/python -m docs.metrics
+	@$(BIN)/python -m docs.reference
+	@$(BIN)/python -m docs.drawings
 
 audit: $(READY) ## ask osv.dev about every pinned version (needs a network; says so when it has none)
 	@$(BIN)/python -m requirements.audit
@@ -104,7 +116,7 @@ format: $(READY) ## let ruff format and mend what it can
 	@$(BIN)/ruff format .
 
 lock: $(READY) ## compile requirements/*.txt from pyproject.toml
-	@for group in dev api worker stack bootstrap; do \
+	@for group in dev api worker stack docs examples bootstrap; do \
 	  constraint=$$(test $$group = dev || echo "-c requirements/dev.txt"); \
 	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --group $$group $$constraint \
 	    --custom-compile-command "make lock" -o requirements/$$group.txt || exit 1; done

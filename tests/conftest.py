@@ -24,7 +24,14 @@ CALLABLE = {
 PORTRAITS = Path(__file__).parents[1] / "stack" / "portraits"
 
 
-_TOGETHER = {"client": "stack", "contract": "stores", "integration": "stores", "system": "stack", "faults": "faults"}
+_TOGETHER = {
+    "client": "people",
+    "contract": "stores",
+    "docs": "people",
+    "faults": "faults",
+    "integration": "stores",
+    "system": "stack",
+}
 """Folders whose tests run one after the other in one process: they share running processes, or break their own.
 
 `make test` has a process for each: they wait more than they compute, and single tests fill what is left."""
