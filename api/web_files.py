@@ -61,7 +61,8 @@ class WebFile:
             response.headers["Content-Encoding"] = "gzip"
         response.vary.add("Accept-Encoding")
         response.headers["Cache-Control"] = self.cache_control
-        return response.make_conditional(request)
+        response.make_conditional(request)  # in place
+        return response
 
 
 class WebFiles:

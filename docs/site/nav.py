@@ -16,14 +16,13 @@ MENU: Final[dict[str, tuple[str, ...]]] = {
         "operations/metrics.md",
         "operations/runbook.md",
         "performance.md",
-        "speed.md",
     ),
     "Trusting it": ("privacy.md", "security.md", "reliability.md", "slow-clients.md", "hostile-input.md"),
     "Inside": ("how-it-works.md", "adr/README.md", "contributing.md", "changelog.md"),
 }
 """Pages by the folder docs/; `security.md` and `changelog.md` are made of the files beside it."""
 
-OPTIONAL: Final = frozenset({"page.md", "client.md", "scaling.md", "speed.md"})
+OPTIONAL: Final = frozenset({"scaling.md"})
 """Pages that may be missing: the menu then goes without them. Take one out of here once it is there to stay."""
 
 BESIDE: Final[dict[str, str]] = {"SECURITY.md": "security.md", "CHANGELOG.md": "changelog.md"}

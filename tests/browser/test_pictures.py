@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import expect
+from playwright.sync_api import Request, expect
 
 from stack.services import ROOT
 from tests.browser.conftest import Open
@@ -68,10 +68,13 @@ def test_the_page_looks_like_this(open_page: Open, kind: str, photos: list[Path]
 def test_a_first_visit_loads_no_more_than_it_may(open_page: Open) -> None:
     visit = open_page("/docs")  # elsewhere first, to listen from the start
     sizes: list[tuple[int, int]] = []
-    visit.page.on(
-        "requestfinished",
-        lambda request: sizes.append((request.sizes()["responseBodySize"], len(request.response().body()))),
-    )  # type: ignore[union-attr]
+
+    def note(request: Request) -> None:
+        answer = request.response()
+        if answer is not None:
+            sizes.append((request.sizes()["responseBodySize"], len(answer.body())))
+
+    visit.page.on("requestfinished", note)
     visit.go("/")
     expect(visit.page.get_by_role("button", name="choose them")).to_be_visible()
     visit.page.wait_for_load_state("networkidle")

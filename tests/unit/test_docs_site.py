@@ -19,9 +19,6 @@ from stack.services import ROOT
 ASKING = {("link", "href"), ("script", "src"), ("img", "src"), ("source", "src"), ("iframe", "src"), ("object", "data")}
 """What a browser fetches by itself; a link to another site is followed by its reader."""
 
-COMING = {"docs/images/page/light-one.png", "client"}
-"""What the README names and is not there before it is merged; take each out of here then."""
-
 
 class Page(HTMLParser):
     """What a built page fetches, links to, and can be linked at."""
@@ -113,4 +110,4 @@ def test_links_of_the_readme_lead_somewhere() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     links = re.findall(r"\]\(([^()\s#]+)", text)
     named = {link for link in links if not link.startswith("http") and link.removeprefix("docs/") not in OPTIONAL}
-    assert {link for link in named if not (ROOT / link).exists()} <= COMING
+    assert {link for link in named if not (ROOT / link).exists()} == set()
