@@ -12,7 +12,7 @@ from stack.services import ROOT
 
 RUN: Final = frozenset({"sh", "python"})
 RUN_BY_NODE: Final = frozenset({"js"})
-SHOWN: Final = frozenset({"json", "text", "http", "mermaid", "markdown", "yaml"})
+SHOWN: Final = frozenset({"json", "text", "http", "mermaid", "markdown", "yaml", "toml"})
 
 _FENCE: Final = re.compile(
     r"^(?P<indent> *)(?P<ticks>`{3,})(?P<language>\w*)\n(?P<code>.*?)^(?P=indent)(?P=ticks) *$",

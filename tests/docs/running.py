@@ -82,6 +82,7 @@ class Reader:
         return {
             "PATH": os.pathsep.join(path),
             "HOME": str(self._folder),
+            "PYTHONPATH": str(ROOT / "client" / "src"),
             "LC_ALL": "C.UTF-8",
             "FACEFIT_URL": self._url,
             "NO_PROXY": "127.0.0.1",
@@ -101,9 +102,11 @@ def reading(folder: Path, url: str, receiver_port: int, photos: dict[str, bytes]
     """Yield a reader in a folder with photos, a zip of two, the portraits and the examples."""
     (folder / ".curlrc").write_text(_CURL)
     (folder / ".bin").mkdir()
-    python = folder / ".bin" / "python"
-    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
-    python.chmod(0o755)
+    # What `pip install ./client` would leave: the package, and its command.
+    for name, arguments in (("python", ""), ("facefit", " -m facefit")):
+        program = folder / ".bin" / name
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}"{arguments} "$@"\n')
+        program.chmod(0o755)
     for name in ("stack", "examples"):
         (folder / name).symlink_to(ROOT / name)
     for name, photo in photos.items():
