@@ -1,9 +1,9 @@
-"""CPU that each process of the service spends on a photo: `python -m bench.spent singles batch --photos 300 --megapixels 0.3 12`.
+"""CPU that each process of the service spends on a photo: `python -m bench.spent singles batch --photos 300`.
 
-Starts a stack of its own, sends photos one by one (each waits for its result, four clients) or as one zip, and divides what
-the kernel charged each process by the number of photos. Counts what Redis was asked for beside it. CPU, not time, so
-that neighbours on the machine count little; what they take from shared caches still shows, so compare within one run:
-`--trees` runs the same by turns in other checkouts of this repository.
+Starts a stack of its own, sends photos one by one (each waits for its result, four clients) or as one zip, and divides
+what the kernel charged each process by the number of photos. Counts what Redis was asked for beside it. CPU, not time,
+so that neighbours on the machine count little; what they take from shared caches still shows, so compare within one
+run: `--trees` runs the same in other checkouts of this repository.
 """
 
 from __future__ import annotations
@@ -176,7 +176,11 @@ def main() -> None:
         for row in json.loads(told.splitlines()[-1]):
             print(f"\n{row['way']}, {row['megapixels']} MP, {row['count']} photos, {row['photos_per_s']} photos/s")
             print(" ".join(f"{name} {ms}" for name, ms in row["cpu_ms"].items() if ms >= 0.05))
-            print(" ".join(f"{name} {n}" for name, n in sorted(row["redis_calls"].items(), key=lambda i: -i[1]) if n >= 0.1))
+            print(
+                " ".join(
+                    f"{name} {n}" for name, n in sorted(row["redis_calls"].items(), key=lambda i: -i[1]) if n >= 0.1
+                )
+            )
 
 
 if __name__ == "__main__":
