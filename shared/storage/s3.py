@@ -1,7 +1,7 @@
 """The door to S3: obstore for what every photo costs, boto3 for the rest, the exceptions of both translated.
 
-A call of obstore costs an eighth of boto3's CPU (docs/performance-profiles.md). It lists by whole folders only and tells
-a range beyond the end from an outage by its text alone, so boto3 lists and reads parts.
+A call of obstore costs an eighth of boto3's CPU (docs/performance-profiles.md). It lists by whole folders only, and
+tells a range beyond the end from an outage by its text alone, so boto3 lists and reads parts.
 """
 
 from __future__ import annotations

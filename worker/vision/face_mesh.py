@@ -16,6 +16,7 @@ import importlib
 import os
 import sys
 import warnings
+from functools import cache
 from importlib import metadata
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -45,6 +46,7 @@ _RGB_CHANNELS: Final = 3
 _FIRST_PICTURE_PX: Final = 64
 
 
+@cache
 def engine_version() -> str:
     """Tell which mediapipe is installed, without importing it."""
     return metadata.version("mediapipe")
