@@ -25,6 +25,7 @@ import numpy as np
 
 from worker.vision.faces import Detection, MeshFace, Region, largest_first
 from worker.vision.graphs import DETECTOR_GRAPH, MESH_GRAPH, DetectionRange
+from worker.vision.landmark_list import coordinates
 from worker.vision.quiet import quiet_stderr
 
 if TYPE_CHECKING:
@@ -200,11 +201,7 @@ class FaceMesh:
         found = self._run(MESH_GRAPH, pixels, region=_rect(region, width, height)).landmarks
         if found is None:
             return None
-        landmarks: NDArray[np.float64] = np.array([(at.x, at.y, at.z) for at in found.landmark]) * (
-            width,
-            height,
-            width,
-        )
+        landmarks: NDArray[np.float64] = coordinates(found) * (width, height, width)
         landmarks.flags.writeable = False
         return landmarks
 
