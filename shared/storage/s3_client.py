@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -48,18 +49,23 @@ class BotoClient:
         self._settings = settings
         self._bucket = settings.s3_bucket
         self._public_url = settings.s3_public_url
-
-    @cached_property
-    def _session(self) -> Any:
-        settings = self._settings
-        return boto3.session.Session(
+        self._session: Any = boto3.session.Session(
             region_name=settings.s3_region,
             aws_access_key_id=settings.s3_access_key_id.get_secret_value() or None,
             aws_secret_access_key=settings.s3_secret_access_key.get_secret_value() or None,
         )
+        self._made: Any = None
+        self._lock = threading.Lock()
+        """A session, other than a client, is for one thread at a time."""
 
-    @cached_property
+    @property
     def _client(self) -> Any:
+        with self._lock:
+            if self._made is None:
+                self._made = self._make()
+            return self._made
+
+    def _make(self) -> Any:
         settings = self._settings
         return self._session.client(
             "s3",
@@ -113,8 +119,12 @@ class BotoClient:
 
     def credentials(self) -> Any:
         """Return the keys as they are now: what the environment gives may be valid for a while only."""
+        with _translated(), self._lock:
+            keys = self._session.get_credentials()
+        if keys is None:
+            raise StorageUnavailable("neither the settings nor the environment has a key for the object store")
         with _translated():
-            return self._session.get_credentials().get_frozen_credentials()
+            return keys.get_frozen_credentials()
 
     @cached_property
     def _form_url(self) -> str:
