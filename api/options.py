@@ -53,7 +53,7 @@ def checked_options(given: Mapping[str, Any]) -> JobOptions:
 
 
 def _described_options() -> dict[str, dict[str, Any]]:
-    document = JobOptions.model_json_schema()
+    document = JobOptions.model_json_schema(mode="validation")  # a copy of its own, to be changed
     described = {
         name: _as_text_field(schema, document.get("$defs", {})) for name, schema in document["properties"].items()
     }

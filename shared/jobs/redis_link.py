@@ -65,8 +65,8 @@ class RedisLink:
 
     def run_many(self, script: str, calls: Sequence[Sequence[Argument]]) -> list[Any]:
         """Run a script once for each list of arguments, sent together; each run is atomic, all of them are not."""
-        if not calls:
-            return []
+        if len(calls) <= 1:  # without a pipeline, which asks first whether the server knows the script
+            return [self.run(script, *args) for args in calls]
         with _translated():
             pipeline = self._redis.pipeline(transaction=False)
             for args in calls:

@@ -1,190 +1,175 @@
-"""The only door to S3: boto3, its exceptions translated."""
+"""The door to S3: obstore for what every photo costs, boto3 for the rest, the exceptions of both translated.
+
+A call of obstore costs an eighth of boto3's CPU (docs/performance-profiles.md). It lists by whole folders only, and
+tells a range beyond the end from an outage by its text alone, so boto3 lists and reads parts.
+"""
 
 from __future__ import annotations
 
-import base64
-import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
-from botocore.parsers import ResponseParserError
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
+from obstore.store import S3Store
 
-from shared.errors import ConfigurationError, ObjectMissing, StorageUnavailable
+from shared.errors import ObjectMissing, StorageUnavailable
 from shared.storage.base import ObjectInfo
-from shared.storage.post_policy import Signer, UploadForm, UploadPermit
+from shared.storage.post_policy import UploadForm, UploadPermit
+from shared.storage.s3_client import BotoClient
 
 if TYPE_CHECKING:
+    from obstore.store import ClientConfig, S3Config, S3Credential
+
     from shared.config import Settings
 
-_MISSING: Final = frozenset({"NoSuchKey"})
-_MISSING_BY_HEAD: Final = frozenset({"NoSuchKey", "404", "NotFound"})
-"""HEAD has no body to say what is missing."""
-_BUCKET_MISSING: Final = frozenset({"NoSuchBucket", "404", "NotFound"})
-_BUCKET_THERE: Final = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists"})
-_REFUSED: Final = frozenset({"PreconditionFailed", "412"})
-_FORBIDDEN: Final = frozenset({"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch"})
-_RANGE_OF_NOTHING: Final = frozenset({"InvalidRange", "416"})
-_MAX_CONNECTIONS: Final = 32
 _CHUNK_BYTES: Final = 65_536
-
-
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
+_HELD_WHOLE_BYTES: Final = 1_048_576
+"""A file up to this long is read before it is sent; a longer one is sent from where it lies."""
+_TRIES_AGAIN: Final = 1
+_LONGEST: Final = timedelta(days=1)
+"""For a whole answer, since whoever reads it may be slow; silence within it is bounded by the settings."""
+_ASKED_AGAIN_AFTER: Final = timedelta(minutes=5)
+"""For the keys: those that the environment gives may be valid for a while only."""
+_NO_BUCKET: Final = "<Code>NoSuchBucket</Code>"
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated(key: str) -> Iterator[None]:
     try:
         yield
-    except (BotoCoreError, HTTPClientError, ResponseParserError, OSError) as error:
-        raise StorageUnavailable(f"the object store did not answer: {type(error).__name__}") from error
-    except ClientError as error:
-        raise StorageUnavailable(f"the object store refused: {_code(error)}") from error
-
-
-def _content_md5(body: bytes) -> str:
-    return base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+    except FileNotFoundError as error:
+        if _NO_BUCKET in str(error):  # all is gone, or none of it is where it is looked for
+            raise StorageUnavailable("the object store has no such bucket") from error
+        raise ObjectMissing(key) from error
+    except (BaseError, OSError) as error:
+        raise StorageUnavailable(f"the object store did not do it: {type(error).__name__}") from error
 
 
 class S3ObjectStore:
     """Objects in a bucket of an S3-compatible store.
 
-    Safe to share between threads; build one in each process, after any fork.
+    Safe to share between threads. Build one in each process: obstore's own threads do not survive a fork, and a process
+    that has read or written by it must not fork others that do. `prepare` and `list` leave no such thread.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._bucket = settings.s3_bucket
-        self._region = settings.s3_region
-        self._public_url = settings.s3_public_url
-        self._session: Any = boto3.session.Session(
-            region_name=settings.s3_region,
-            aws_access_key_id=settings.s3_access_key_id.get_secret_value() or None,
-            aws_secret_access_key=settings.s3_secret_access_key.get_secret_value() or None,
+        self._settings = settings
+        self._rare = BotoClient(settings)
+        self._process_id = os.getpid()
+
+    @cached_property
+    def _made(self) -> S3Store:
+        settings = self._settings
+        # The digest of what is written goes with it, or SeaweedFS keeps an empty object of a writer that is killed
+        # between the head and the body of its request.
+        config: S3Config = {"region": settings.s3_region, "checksum_algorithm": "SHA256"}
+        config["virtual_hosted_style_request"] = not settings.s3_endpoint_url
+        if settings.s3_endpoint_url:
+            config["endpoint"] = settings.s3_endpoint_url
+        client: ClientConfig = {
+            "allow_http": True,
+            "connect_timeout": timedelta(seconds=settings.storage_connect_timeout_s),
+            "read_timeout": timedelta(seconds=settings.storage_read_timeout_s),
+            "timeout": _LONGEST,
+        }
+        return S3Store(
+            settings.s3_bucket,
+            config=config,
+            client_options=client,
+            retry_config={"max_retries": _TRIES_AGAIN},
+            credential_provider=self._credential,
         )
-        self._client: Any = self._session.client(
-            "s3",
-            endpoint_url=settings.s3_endpoint_url or None,
-            config=Config(
-                signature_version="s3v4",
-                s3={"addressing_style": "path" if settings.s3_endpoint_url else "auto"},
-                # Since 1.36 boto3 adds checksums that other stores do not all understand.
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-                connect_timeout=settings.storage_connect_timeout_s,
-                read_timeout=settings.storage_read_timeout_s,
-                retries={"total_max_attempts": 2, "mode": "standard"},
-                max_pool_connections=_MAX_CONNECTIONS,
-            ),
-        )
+
+    def _credential(self) -> S3Credential:
+        keys = self._rare.credentials()
+        return {
+            "access_key_id": keys.access_key,
+            "secret_access_key": keys.secret_key,
+            "token": keys.token,
+            "expires_at": datetime.now(UTC) + _ASKED_AGAIN_AFTER,
+        }
+
+    @property
+    def _store(self) -> S3Store:
+        if self._process_id != os.getpid():
+            raise RuntimeError("this object store was built before the fork; build one in each process")
+        return self._made
 
     def put(self, key: str, body: bytes | BinaryIO, *, content_type: str = "application/octet-stream") -> None:
         """Write an object, over any that was there."""
-        with _translated():
-            self._client.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType=content_type)
+        if not isinstance(body, bytes):
+            start = body.tell()
+            length = body.seek(0, os.SEEK_END) - start
+            body.seek(start)
+            if length > _HELD_WHOLE_BYTES:
+                return self._rare.put(key, body, content_type=content_type)
+            body = body.read()
+        with _translated(key):
+            obstore.put(self._store, key, body, attributes={"Content-Type": content_type}, use_multipart=False)
+        return None
 
     def put_if_absent(self, key: str, body: bytes) -> bool:
         """Write an object unless the key exists; tell whether it was written."""
-        with _translated():
+        with _translated(key):
             try:
-                # With its digest, or SeaweedFS keeps an empty object of a writer that is killed between head and body.
-                self._client.put_object(
-                    Bucket=self._bucket, Key=key, Body=body, IfNoneMatch="*", ContentMD5=_content_md5(body)
-                )
-            except ClientError as error:
-                if _code(error) in _REFUSED:
-                    return False
-                raise
+                obstore.put(self._store, key, body, mode="create")
+            except (AlreadyExistsError, PreconditionError):
+                return False
         return True
 
     def get(self, key: str, *, first_bytes: int | None = None) -> bytes:
         """Return an object or its first bytes; raise `ObjectMissing` if there is none."""
-        return self._read(key, {} if first_bytes is None else {"Range": f"bytes=0-{first_bytes - 1}"})
+        if first_bytes is not None:
+            return self._rare.get_range(key, f"bytes=0-{first_bytes - 1}")
+        with _translated(key):
+            return obstore.get(self._store, key).bytes().to_bytes()
 
     def get_part(self, key: str, start: int, n_bytes: int) -> bytes:
         """Return a part of an object; raise `ObjectMissing` if there is none."""
-        return self._read(key, {"Range": f"bytes={start}-{start + n_bytes - 1}"})
-
-    def _read(self, key: str, wanted: dict[str, str]) -> bytes:
-        with _translated():
-            try:
-                with self._client.get_object(Bucket=self._bucket, Key=key, **wanted)["Body"] as body:
-                    data: bytes = body.read()
-            except ClientError as error:
-                if _code(error) in _MISSING:
-                    raise ObjectMissing(key) from error
-                if _code(error) in _RANGE_OF_NOTHING:  # it ends before; an empty object has no first byte
-                    return b""
-                raise
-        return data
+        return self._rare.get_range(key, f"bytes={start}-{start + n_bytes - 1}")
 
     def chunks(self, key: str) -> Iterator[bytes]:
         """Yield an object in pieces of bounded size; raise `ObjectMissing` at the first if there is none."""
-        with _translated():
-            try:
-                body = self._client.get_object(Bucket=self._bucket, Key=key)["Body"]
-            except ClientError as error:
-                if _code(error) in _MISSING:
-                    raise ObjectMissing(key) from error
-                raise
-        with body:
-            while chunk := self._next_chunk(body):
-                yield chunk
-
-    def _next_chunk(self, body: Any) -> bytes:
-        # Translated around the read alone: what whoever asks for the pieces raises meanwhile is theirs.
-        with _translated():
-            chunk: bytes = body.read(_CHUNK_BYTES)
-        return chunk
+        with _translated(key):
+            pieces = obstore.get(self._store, key).stream(min_chunk_size=_CHUNK_BYTES)
+        while True:
+            # Translated around the read alone: what whoever asks for the pieces raises meanwhile is theirs.
+            with _translated(key):
+                piece = next(pieces, None)
+            if piece is None:
+                return
+            yield bytes(piece)
 
     def exists(self, key: str) -> bool:
         """Tell whether there is such a key."""
-        with _translated():
-            try:
-                self._client.head_object(Bucket=self._bucket, Key=key)
-            except ClientError as error:
-                if _code(error) in _MISSING_BY_HEAD:
-                    return False
-                raise
+        try:
+            with _translated(key):
+                obstore.head(self._store, key)
+        except ObjectMissing:
+            return False
         return True
 
     def delete(self, key: str) -> None:
         """Delete an object, if it is there."""
-        with _translated():
-            self._client.delete_object(Bucket=self._bucket, Key=key)
+        with _translated(key):
+            obstore.delete(self._store, key)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Yield every object whose key starts with `prefix`, in order of the keys."""
-        with _translated():
-            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
-            for page in pages:
-                for entry in page.get("Contents", ()):
-                    yield ObjectInfo(entry["Key"], entry["Size"])
+        return self._rare.list(prefix)
 
     def upload_form(self, permit: UploadPermit) -> UploadForm:
         """Return a form by which this one object may be written, posted to the store's public address."""
-        with _translated():
-            # Asked for each time: what the environment gives may be valid for a while only.
-            keys = self._session.get_credentials().get_frozen_credentials()
-        signer = Signer(self._form_url, self._bucket, self._region, keys.access_key, keys.secret_key, keys.token)
-        return signer.form(permit)
-
-    @cached_property
-    def _form_url(self) -> str:
-        if self._public_url:
-            return f"{self._public_url.rstrip('/')}/{self._bucket}"
-        with _translated():
-            url: str = self._client.generate_presigned_post(self._bucket, "any")["url"]
-        return url
+        return self._rare.upload_form(permit)
 
     def check(self) -> None:
         """Return if the bucket answers."""
-        with _translated():
-            self._client.head_bucket(Bucket=self._bucket)
+        self._rare.check()
 
     def prepare(self, *, create_bucket: bool) -> None:
         """See at start that the bucket is there and can be written to.
@@ -194,22 +179,4 @@ class S3ObjectStore:
         ConfigurationError
             If the store answers that the bucket, or the key to it, is not what the settings say.
         """
-        with _translated():
-            try:
-                self._client.head_bucket(Bucket=self._bucket)
-            except ClientError as error:
-                if _code(error) in _FORBIDDEN:
-                    raise ConfigurationError(f"the object store refuses the configured key: {_code(error)}") from error
-                if _code(error) not in _BUCKET_MISSING:
-                    raise
-                if not create_bucket:
-                    raise ConfigurationError(f"there is no bucket named {self._bucket}") from error
-                self._create_bucket()
-        self.put("health/writable", b"")
-
-    def _create_bucket(self) -> None:
-        try:
-            self._client.create_bucket(Bucket=self._bucket)
-        except ClientError as error:
-            if _code(error) not in _BUCKET_THERE:  # several processes start at once
-                raise
+        self._rare.prepare(create_bucket=create_bucket)

@@ -2,44 +2,124 @@
 
 from __future__ import annotations
 
+import os
 import socket
-from typing import Any
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import pytest
-from botocore.exceptions import ConnectionClosedError
 
 from shared.errors import StorageUnavailable
 from shared.storage.s3 import S3ObjectStore
 from stack.stack import Stack
 from tests.contract.conftest import settings_beside
 
+HEAD_ENDS = b"\r\n\r\n"
 
-def test_a_writer_killed_between_head_and_body_leaves_nothing(stores: Stack) -> None:
+
+@contextmanager
+def killed_after(n_bytes: int, store_url: str) -> Iterator[tuple[str, list[bytes]]]:
+    """Pass on the head of each request and so many bytes of its body, then close: a writer that is killed meanwhile."""
+    at = urlsplit(store_url)
+    heads: list[bytes] = []
+
+    def pass_on(client: socket.socket) -> None:
+        with client, socket.create_connection((str(at.hostname), int(at.port or 80))) as store:
+            client.settimeout(10)
+            store.settimeout(10)
+            request = b""
+            while HEAD_ENDS not in request or len(request.partition(HEAD_ENDS)[2]) < n_bytes:
+                request += client.recv(65_536)
+            head, _, body = request.partition(HEAD_ENDS)
+            heads.append(head)
+            store.sendall(head + HEAD_ENDS + body[:n_bytes])
+            store.shutdown(socket.SHUT_WR)
+            store.recv(1024)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def run() -> None:
+            while True:
+                try:
+                    pass_on(server.accept()[0])
+                except OSError:
+                    if server.fileno() < 0:
+                        return
+
+        threading.Thread(target=run, daemon=True).start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}", heads
+        server.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize("n_bytes", [0, 4])
+def test_a_writer_killed_after_the_head_leaves_nothing(stores: Stack, n_bytes: int) -> None:
     """The outcome object decides once for all: an empty one in its place would hold the job for ever."""
-    objects = S3ObjectStore(settings_beside(stores))
+    settings = settings_beside(stores)
+    objects = S3ObjectStore(settings)
     objects.prepare(create_bucket=True)
-    killed = 0
+    key = f"contract/killed-after-{n_bytes}"
+    with killed_after(n_bytes, str(settings.s3_endpoint_url)) as (url, heads):
+        killed = S3ObjectStore(settings_beside(stores, s3_endpoint_url=url))
+        with pytest.raises(StorageUnavailable):
+            killed.put_if_absent(key, b"an outcome")
+        assert heads
+        assert all(head.startswith(b"PUT ") for head in heads)
+    assert objects.put_if_absent(key, b"an outcome")
+    assert objects.get(key) == b"an outcome"
 
-    def die_after_the_head(request: Any, **_: Any) -> None:
-        nonlocal killed
-        url = urlsplit(request.url)
-        lines = [f"PUT {url.path} HTTP/1.1", f"Host: {url.netloc}"]
-        for name, value in request.headers.items():
-            text = value.decode() if isinstance(value, bytes) else value
-            lines.append(f"{name}: {text}")
-        with socket.create_connection((str(url.hostname), int(url.port or 80))) as connection:
-            connection.sendall("\r\n".join([*lines, "", ""]).encode())
-            connection.settimeout(5)
-            connection.recv(1024)  # it asks for the body, which never comes
-        killed += 1
-        raise ConnectionClosedError(endpoint_url=request.url)
 
-    events = objects._client.meta.events
-    events.register("before-send.s3.PutObject", die_after_the_head)
-    with pytest.raises(StorageUnavailable):
-        objects.put_if_absent("contract/killed", b"an outcome")
-    events.unregister("before-send.s3.PutObject", die_after_the_head)
-    assert killed >= 1
-    assert objects.put_if_absent("contract/killed", b"an outcome")
-    assert objects.get("contract/killed") == b"an outcome"
+def test_a_bucket_that_is_gone_is_no_missing_object(stores: Stack) -> None:
+    """Whoever hears that a photo is missing drops its job."""
+    nowhere = S3ObjectStore(settings_beside(stores, s3_bucket="never-made"))
+    for read in (nowhere.get, lambda key: next(nowhere.chunks(key)), lambda key: nowhere.get_part(key, 0, 1)):
+        with pytest.raises(StorageUnavailable):
+            read("any")
+
+
+def test_a_wrong_key_is_no_missing_object(stores: Stack) -> None:
+    stranger = S3ObjectStore(settings_beside(stores, s3_access_key_id="nobody"))
+    for read in (stranger.get, stranger.exists, stranger.delete, lambda key: stranger.put_if_absent(key, b"x")):
+        with pytest.raises(StorageUnavailable):
+            read("any")
+
+
+def test_a_store_that_does_not_answer(stores: Stack) -> None:
+    """A connection that is taken and never answered; nothing waits longer than the settings say, twice."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        objects = S3ObjectStore(settings_beside(stores, s3_endpoint_url=url, storage_read_timeout_s=0.2))
+        for ask in (objects.get, objects.exists, objects.delete, lambda key: objects.put(key, b"x")):
+            with pytest.raises(StorageUnavailable):
+                ask("any")
+
+
+FORKS = """
+import os
+from shared.config import Settings
+from shared.storage.s3 import S3ObjectStore
+
+before = S3ObjectStore(Settings())
+before.prepare(create_bucket=True)
+list(before.list("contract/forked"))
+child = os.fork()
+if child == 0:
+    objects = S3ObjectStore(Settings())
+    objects.put("contract/forked", b"by a child")
+    assert objects.get("contract/forked") == b"by a child"
+    try:
+        before.get("contract/forked")
+    except RuntimeError:
+        os._exit(0)
+    os._exit(1)
+assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+def test_processes_forked_after_the_first_look_read_and_write(stores: Stack) -> None:
+    """As the server's do: its first process looks whether the bucket is there, and forks."""
+    env = {**os.environ, **stores.settings_env, "FACEFIT_S3_BUCKET": "contract"}
+    subprocess.run([sys.executable, "-c", FORKS], env=env, check=True, timeout=60)

@@ -292,7 +292,7 @@ def test_the_product_has_one_bucket_and_no_other(compose: Compose) -> None:
     code = (
         "from shared.config import Settings; from shared.storage.s3 import S3ObjectStore;"
         "from botocore.exceptions import ClientError\n"
-        "client = S3ObjectStore(Settings())._client\n"
+        "client = S3ObjectStore(Settings())._rare._client\n"
         "try: client.create_bucket(Bucket='another'); print('made')\n"
         "except ClientError as error: print(error.response['Error']['Code'])"
     )

@@ -98,12 +98,15 @@ class Memory:
 
 
 def growth_of(name: str, samples: Sequence[Sample], jobs: int) -> Growth:
-    """Judge the processes of one name over the second half of the time, each from its own warm-up on."""
+    """Judge the processes of one name over the second half of the time, each from its own warm-up on.
+
+    They may grow by so much within the longest time that one of them was seen: a slope over three minutes of one that is
+    killed every ten says nothing of half an hour.
+    """
     series: defaultdict[int, list[Sample]] = defaultdict(list)
     for sample in samples:
         series[sample.pid].append(sample)
-    began_s, ended_s = samples[0].at_s, samples[-1].at_s
-    half_s = (began_s + ended_s) / 2
+    half_s = (samples[0].at_s + samples[-1].at_s) / 2
     judged = []
     for of_pid in series.values():
         warm = [each for each in of_pid if each.at_s >= max(half_s, of_pid[0].at_s + WARM_UP_S)]
@@ -115,7 +118,8 @@ def growth_of(name: str, samples: Sequence[Sample], jobs: int) -> Growth:
     may_grow_mb = max(MAY_GROW_MB, MAY_GROW_SHARE * mean_mb)
     if name in KEEPS:
         may_grow_mb += KEPT_KB_PER_JOB * jobs / 2 * 1000 / _MB
-    is_flat = mb_per_h * (ended_s - half_s) / _H <= may_grow_mb
+    longest_s = max((warm[-1].at_s - warm[0].at_s for warm in judged), default=0.0)
+    is_flat = mb_per_h * longest_s / _H <= may_grow_mb
     largest = max(each.mb for each in samples)
     return Growth(name, len(judged), len(used), round(mean_mb, 1), round(largest, 1), round(mb_per_h, 2), is_flat)
 

@@ -85,8 +85,9 @@ def importers_of(vendor: str) -> set[str]:
     ("vendor", "doors"),
     [
         ("redis", {"shared/jobs/redis_link.py", "shared/deliveries/redis_store.py"}),
-        ("boto3", {"shared/storage/s3.py"}),
-        ("botocore", {"shared/storage/s3.py"}),
+        ("obstore", {"shared/storage/s3.py"}),
+        ("boto3", {"shared/storage/s3_client.py"}),
+        ("botocore", {"shared/storage/s3_client.py"}),
         ("celery", {"shared/queue.py", "worker/celery_app.py"}),
         ("kombu", {"shared/queue.py", "shared/lost_acknowledgements.py"}),
         ("urllib3", {"shared/outbound.py", "shared/wire.py", "shared/storage/seaweedfs.py"}),

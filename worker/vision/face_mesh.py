@@ -16,6 +16,7 @@ import importlib
 import os
 import sys
 import warnings
+from functools import cache
 from importlib import metadata
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -24,6 +25,7 @@ import numpy as np
 
 from worker.vision.faces import Detection, MeshFace, Region, largest_first
 from worker.vision.graphs import DETECTOR_GRAPH, MESH_GRAPH, DetectionRange
+from worker.vision.landmark_list import coordinates
 from worker.vision.quiet import quiet_stderr
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ _RGB_CHANNELS: Final = 3
 _FIRST_PICTURE_PX: Final = 64
 
 
+@cache
 def engine_version() -> str:
     """Tell which mediapipe is installed, without importing it."""
     return metadata.version("mediapipe")
@@ -198,11 +201,7 @@ class FaceMesh:
         found = self._run(MESH_GRAPH, pixels, region=_rect(region, width, height)).landmarks
         if found is None:
             return None
-        landmarks: NDArray[np.float64] = np.array([(at.x, at.y, at.z) for at in found.landmark]) * (
-            width,
-            height,
-            width,
-        )
+        landmarks: NDArray[np.float64] = coordinates(found) * (width, height, width)
         landmarks.flags.writeable = False
         return landmarks
 
