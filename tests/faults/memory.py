@@ -100,8 +100,8 @@ class Memory:
 def growth_of(name: str, samples: Sequence[Sample], jobs: int) -> Growth:
     """Judge the processes of one name over the second half of the time, each from its own warm-up on.
 
-    They may grow by so much within the longest time that one of them was seen: a slope over three minutes of one that is
-    killed every ten says nothing of half an hour.
+    They may grow by so much within the longest time that one of them was seen: a slope over three minutes of one that
+    is killed every ten says nothing of half an hour.
     """
     series: defaultdict[int, list[Sample]] = defaultdict(list)
     for sample in samples:
