@@ -1,4 +1,4 @@
-"""The doorbell: how a worker learns that there is a photo to measure. The only door to Celery outside `worker/`.
+"""The doorbell: how a worker learns that there is a photo to measure. The door to Celery for all outside `worker/`.
 
 A message carries an id, or none where tenants take turns, and proves nothing. Losing one costs time until the
 reconciler rings again; a second one is refused by the claim. So nothing here waits for an answer, keeps a result or

@@ -20,6 +20,7 @@ _AGAIN: Final = frozenset({409, 429, 502, 503, 504})
 _PAUSE_S: Final = 0.3
 _ANSWER_S: Final = 20.0
 _CONNECTIONS: Final = 6
+_PATIENCE_S: Final = 300.0
 _PAGE: Final = 100
 
 
@@ -39,7 +40,7 @@ class Load:
     urls: Sequence[str]
     count: int
     per_s: float
-    headers: dict[str, str] = field(default_factory=dict)
+    webhook_url: str | None = None
     promised: dict[str, str] = field(default_factory=dict)
     """Reference by job id."""
     by_url: Counter[str] = field(default_factory=Counter)
@@ -59,16 +60,20 @@ class Load:
     def _send(self, number: int, photo: bytes, began_s: float) -> None:
         time.sleep(max(0.0, began_s + number / self.per_s - time.monotonic()))
         reference = f"photo-{number:05}"
-        keyed = {"Idempotency-Key": f'"{reference}"', "Content-Type": "image/jpeg", **self.headers}
+        keyed = {"Idempotency-Key": f'"{reference}"', "Content-Type": "image/jpeg"}
+        query = {"reference": reference, "landmarks": "false"}
+        if self.webhook_url:
+            query["webhook_url"] = self.webhook_url
         attempt = 0
-        while True:
+        until_s = time.monotonic() + _PATIENCE_S
+        while time.monotonic() < until_s:
             url = self.urls[(number + attempt) % len(self.urls)]
             attempt += 1
             asked_s = time.monotonic()
             try:
                 answer = httpx.post(
                     f"{url}/v1/jobs",
-                    params={"reference": reference, "landmarks": "false"},
+                    params=query,
                     content=photo,
                     headers=keyed,
                     timeout=_ANSWER_S,
@@ -86,13 +91,14 @@ class Load:
                 self.refused[str(answer.status_code)] += 1
                 assert answer.status_code in _AGAIN, answer.text
             time.sleep(_PAUSE_S)
+        raise TimeoutError(f"{reference} was not accepted within {_PATIENCE_S:.0f} s: {dict(self.refused)}")
 
 
 def wait_for_ends(load: Load, url: str, patience_s: float) -> dict[str, Any]:
     """Wait until every job has ended; return what became of them, which the caller judges."""
     began_s, open_ids = time.monotonic(), set(load.promised)
     ended: dict[str, dict[str, Any]] = {}
-    with httpx.Client(base_url=url, timeout=_ANSWER_S, trust_env=False, headers=load.headers) as http:
+    with httpx.Client(base_url=url, timeout=_ANSWER_S, trust_env=False) as http:
         while open_ids and time.monotonic() - began_s < patience_s:
             for job_id in list(open_ids):
                 answer = http.get(f"/v1/jobs/{job_id}")

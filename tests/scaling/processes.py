@@ -15,7 +15,7 @@ from typing import Final
 
 from stack.data_folder import LOOPBACK
 
-PATIENCE_S: Final = 120.0
+PATIENCE_S: Final = 600.0
 POLL_S: Final = 0.2
 
 

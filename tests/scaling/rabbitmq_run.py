@@ -25,11 +25,11 @@ from tests.scaling.load import Load, assert_nothing_lost, wait_for_ends
 from tests.scaling.processes import wait_until
 from tests.scaling.rabbitmq import Cluster, rabbitmq
 
-pytestmark = [pytest.mark.timeout(900), pytest.mark.filterwarnings("default")]
+pytestmark = [pytest.mark.timeout(2400), pytest.mark.filterwarnings("default")]
 
 PHOTOS = int(os.environ.get("PHOTOS", "300"))
 PER_S = 8.0
-PATIENCE_S = 300.0
+PATIENCE_S = 600.0
 WORKER_KILLS = 4
 SHORT_LEASES = {
     "FACEFIT_LEASE_S": "12",
@@ -124,7 +124,7 @@ def test_the_door_says_so_in_time_when_rabbitmq_is_frozen_or_away(tmp_path: Path
 
 
 def _time_limit_s() -> float:
-    """Each time-out may pass twice, once for the lost connection and once for the new one, and connecting has several."""
+    """Time-outs add up: of the lost connection, and of each step of making a new one."""
     return 10 * Settings.model_fields["broker_timeout_s"].default
 
 
