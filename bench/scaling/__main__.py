@@ -1,8 +1,8 @@
 """What each part of the service costs for a photo, and where the first ceiling is: `python -m bench.scaling`.
 
-Runs the whole stack on this machine, first with measuring replaced by a sleep in `--processes` worker processes, so that
-what is around it is what is loaded, then as it is. Writes (`--out`) the CPU of each part for each photo, with what the
-machine had of other work beside; `python -m bench.scaling.capacity` makes the table of `docs/scaling.md` from that.
+Runs the whole stack on this machine, first with measuring replaced by a sleep in `--processes` worker processes, so
+that what is around it is what is loaded, then as it is. Writes (`--out`) the CPU of each part for each photo, with the
+load the machine had beside; `python -m bench.scaling.capacity` makes the tables of `docs/scaling.md` from that.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a given number of photos a second takes, computed from what was measured: `python -m bench.scaling.capacity`.
 
-Reads the figures that `python -m bench.scaling` wrote and writes the tables into `docs/scaling.md`, between its marks; a
-test compares the two. `--measure` measures first.
+Reads the figures that `python -m bench.scaling` wrote and writes the tables into `docs/scaling.md`, between its marks;
+a test compares the two. `--measure` measures first.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def ceiling_table(figures: dict[str, Any]) -> str:
     """Return how many photos a second one core of each part carries."""
     head = "| photos/s that one core carries | " + " | ".join(PARTS) + " |\n|---|" + "---|" * len(PARTS) + "\n"
     rows = (
-        f"| {kind} | " + " | ".join(_rounded(MS_PER_S / cost[part]) if cost[part] else "–" for part in PARTS) + " |"
+        f"| {kind} | " + " | ".join(_rounded(MS_PER_S / cost[part]) if cost[part] else "any" for part in PARTS) + " |"
         for kind, cost in costs(figures).items()
     )
     return head + "\n".join(rows) + "\n"

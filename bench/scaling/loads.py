@@ -1,4 +1,4 @@
-"""What is asked of a stack: photos one by one, a batch, polls, doorbells alone. Each returns when all of it has ended."""
+"""What is asked of a stack: photos one by one, a batch, polls, doorbells alone. Each returns when all has ended."""
 
 from __future__ import annotations
 

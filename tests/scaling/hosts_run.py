@@ -1,8 +1,8 @@
 """Two hosts' worth of the service over the same stores: `make hosts-test`.
 
-Beside the stack, a second API, second workers, sender and upkeep run under another host name (`unshare --uts`, which needs
-root), once with a clock that is five seconds ahead (`faketime`, which the project does not install). Photos go to both
-APIs one by one, and a batch to one; then one process of each kind dies.
+Beside the stack, a second API, second workers, sender and upkeep run under another host name (`unshare --uts`, which
+needs root), once with a clock that is five seconds ahead (`faketime`, which the project does not install). Photos go
+to both APIs one by one, and a batch to one; then one process of each kind dies.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from stack.stack import Stack
 from tests.conftest import CALLABLE, RECEIVER_PORT
 from tests.receiver import OK, Receiver, receiving
 from tests.scaling.load import Load, assert_nothing_lost, small_photo, wait_for_ends
+from tests.scaling.patient import is_ready, patient_stack
 from tests.scaling.processes import wait_until
 
 pytestmark = [pytest.mark.timeout(2400), pytest.mark.filterwarnings("default")]
@@ -90,12 +91,12 @@ def test_two_hosts_over_the_same_stores(tmp_path: Path, clock: Clock) -> None:
     address = (LOOPBACK, RECEIVER_PORT)
     with (
         receiving(lambda wire: wire.sendall(OK), address=address) as receiver,
-        Stack(tmp_path, overrides=SETTINGS) as stack,
+        patient_stack(tmp_path, SETTINGS) as stack,
     ):
         for spec in other_host(stack.settings_env, port_b, clock):
             stack.supervisor.run(spec)
         url_b = f"http://{LOOPBACK}:{port_b}"
-        wait_until("the other API is ready", lambda: _is_ready(url_b))
+        wait_until("the other API is ready", lambda: is_ready(url_b))
         wait_until("the workers of both say so", lambda: len(_beats(stack)) >= 2)
         batch_id = _send_batch(url_b)
         load = Load([stack.url, url_b], PHOTOS, PER_S, webhook_url=f"http://{LOOPBACK}:{RECEIVER_PORT}/hook")
@@ -118,13 +119,6 @@ def _kill_one_of_each(load: Load, stack: Stack) -> None:
         count = number * PHOTOS // (len(KILLED) + 2)
         wait_until(f"{count} photos are sent", lambda count=count: len(load.promised) >= count)  # type: ignore[misc]
         stack.supervisor.kill(name, signal.SIGKILL)
-
-
-def _is_ready(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/readyz", trust_env=False).is_success
-    except httpx.TransportError:
-        return False
 
 
 def _beats(stack: Stack) -> set[str]:

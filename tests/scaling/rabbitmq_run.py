@@ -1,4 +1,4 @@
-"""RabbitMQ's quorum queues as the broker, for real: `make rabbitmq-test`. It needs `rabbitmq-server`, and fails without.
+"""RabbitMQ's quorum queues as the broker, for real: `make rabbitmq-test`. Needs `rabbitmq-server`; fails without.
 
 Not part of `make test`: the project's own files do not install it.
 """
@@ -22,6 +22,7 @@ from shared.names import QueueName, new_job_id
 from shared.services import connect
 from stack.stack import Stack
 from tests.scaling.load import Load, assert_nothing_lost, wait_for_ends
+from tests.scaling.patient import patient_stack
 from tests.scaling.processes import wait_until
 from tests.scaling.rabbitmq import Cluster, rabbitmq
 
@@ -42,7 +43,7 @@ SHORT_LEASES = {
 
 def run(tmp_path: Path, cluster: Cluster, break_it: Callable[[Load, Stack], None]) -> dict[str, object]:
     overrides = {"FACEFIT_BROKER_URL": cluster.url, **SHORT_LEASES}
-    with Stack(tmp_path / "stack", overrides=overrides) as stack:
+    with patient_stack(tmp_path / "stack", overrides) as stack:
         load = Load([stack.url], PHOTOS, PER_S)
         load.run(lambda load: break_it(load, stack))
         found = wait_for_ends(load, stack.url, PATIENCE_S)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from stack.stack import Stack
 from tests.scaling.load import Load, assert_nothing_lost, wait_for_ends
+from tests.scaling.patient import patient_stack
 from tests.scaling.processes import wait_until
 from tests.scaling.redis_group import RedisGroup, redis_group
 
@@ -44,7 +44,7 @@ def test_the_master_is_killed_under_load_twice(tmp_path: Path) -> None:
 
     with (
         redis_group(tmp_path) as group,
-        Stack(tmp_path / "stack", overrides={**group.settings, **SHORT_TIMES}) as stack,
+        patient_stack(tmp_path / "stack", {**group.settings, **SHORT_TIMES}) as stack,
     ):
         load = Load([stack.url], PHOTOS, PER_S)
         load.run(lambda load: break_it(load, group))
