@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from bench.scaling.cpu import cpu_ms
+from bench.scaling.figures import FIGURES
 from bench.scaling.loads import CONNECTIONS, phone_photo, poll, portrait, ring, send_batch, send_singles
 from bench.scaling.sleeping_worker import SLEEP_VARIABLE
 from stack.child import ChildSpec
 from stack.services import cores
 from stack.stack import Stack
+from tests.scaling.patient import patient_stack
 
-FIGURES = Path(__file__).parents[2] / "docs" / "operations" / "scaling-figures.json"
 PHOTOS, PROCESSES, SLEEP_S = 1000, 10, 0.008
 """The sleep is about what measuring a small photo takes of a core."""
 IDLE_S = 20.0
@@ -69,7 +70,7 @@ def run_all(photos: int, processes: int, sleep_s: float) -> list[dict[str, Any]]
     found = []
     unlimited = {"FACEFIT_MAX_BATCH_ITEMS": str(max(10_000, photos))}
     alter = partial(asleep, processes, sleep_s)
-    with tempfile.TemporaryDirectory() as folder, Stack(Path(folder), overrides=unlimited, alter=alter) as stack:
+    with tempfile.TemporaryDirectory() as folder, patient_stack(Path(folder), unlimited, alter) as stack:
         send_singles(stack, small, WARM_UP)
         before = cpu_ms(stack)
         time.sleep(IDLE_S)
@@ -81,7 +82,7 @@ def run_all(photos: int, processes: int, sleep_s: float) -> list[dict[str, Any]]
             measure(stack, "poll", photos * PART_OF_LOAD, lambda count: poll(stack, count)),
             measure(stack, "doorbell", photos * PART_OF_LOAD, lambda count: ring(stack, count)),
         ]
-    with tempfile.TemporaryDirectory() as folder, Stack(Path(folder)) as stack:
+    with tempfile.TemporaryDirectory() as folder, patient_stack(Path(folder), {}) as stack:
         send_singles(stack, small, WARM_UP)
         found += [
             measure(stack, "single, 512 px", few, lambda count: send_singles(stack, small, count)),

@@ -10,10 +10,12 @@ import argparse
 import json
 import math
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
-from bench.scaling.__main__ import FIGURES, run_and_write
+from bench.scaling.figures import FIGURES
 
 PAGE = Path(__file__).parents[2] / "docs" / "scaling.md"
 PARTS = ("worker", "api", "store", "redis", "sender", "upkeep")
@@ -113,7 +115,7 @@ def main() -> None:
     parser.add_argument("--measure", action="store_true", help="measure first, and overwrite the figures")
     args = parser.parse_args()
     if args.measure:
-        run_and_write(args.figures)
+        subprocess.run([sys.executable, "-m", "bench.scaling", "--out", str(args.figures)], check=True)
     PAGE.write_text(page(PAGE.read_text(), json.loads(args.figures.read_text())))
 
 

@@ -104,3 +104,8 @@ def test_a_fetch_whose_answer_was_lost_is_given_again(stores: Stack, clock: Fake
     assert real._link.run("fetch_claim", now, now + 1000, "another", 3, 3, 9)[0] != first[0]
     real.drop(first[0].decode(), LOCAL_TENANT)
     assert real._link.run("fetch_claim", now, now + 1000, "token", 3, 3, 9) == first[:1]
+
+
+def test_a_server_names_its_line_of_changes_alike_until_another_goes_on(stores: Stack) -> None:
+    settings = settings_beside(stores)
+    assert RedisJobStore(settings).lineage() == RedisJobStore(settings).lineage() != ""

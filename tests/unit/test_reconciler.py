@@ -8,6 +8,7 @@ import pytest
 
 from shared.errors import JobNotFound
 from shared.jobs.lifecycle import Upload
+from shared.jobs.memory_store import MemoryJobStore
 from shared.jobs.reconciler import Reconciler
 from shared.jobs.store import JobQuery
 from shared.names import LOCAL_TENANT, QueueName, job_id_time, new_job_id
@@ -299,3 +300,20 @@ def test_several_hands_rebuild_what_one_does() -> None:
     done = Reconciler(core.jobs, hands=4).rebuild_if_lost()
     assert done == {"restored": 19, "unreadable": 1}
     assert core.store.missing(accepted) == [accepted[-1]]
+
+
+def test_what_a_replica_had_not_heard_of_is_made_again_when_it_goes_on(core: Core) -> None:
+    kept, lost, waiting = (core.accept() for _ in range(3))
+    core.work()
+    core.work()
+    assert core.find(kept.id).status is core.find(lost.id).status is JobStatus.SUCCEEDED
+    assert core.reconciler.audit_if_another_goes_on() == {}
+    assert isinstance(core.store, MemoryJobStore)
+    core.store.fail_over(lost.id, waiting.id)
+    with pytest.raises(JobNotFound):
+        core.find(lost.id)
+
+    assert core.reconciler.audit_if_another_goes_on()["restored"] == 2
+    assert core.find(lost.id).status is JobStatus.SUCCEEDED
+    assert core.find(waiting.id).status is JobStatus.QUEUED
+    assert core.reconciler.audit_if_another_goes_on() == {}
