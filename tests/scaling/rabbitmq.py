@@ -46,7 +46,7 @@ class Node:
             check=True,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
         ).stdout
 
     def start(self) -> None:

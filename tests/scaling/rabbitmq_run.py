@@ -25,12 +25,16 @@ from tests.scaling.load import Load, assert_nothing_lost, wait_for_ends
 from tests.scaling.patient import patient_stack
 from tests.scaling.processes import wait_until
 from tests.scaling.rabbitmq import Cluster, rabbitmq
+from tests.scaling.taking_worker import taken, taking_worker
 
 pytestmark = [pytest.mark.timeout(2400), pytest.mark.filterwarnings("default")]
 
 PHOTOS = int(os.environ.get("PHOTOS", "300"))
 PER_S = 8.0
 PATIENCE_S = 600.0
+DOORBELLS = 150
+PREFETCHED = 5
+"""A worker acknowledges what it begins, and has four more in its hands, which the broker gives to others."""
 WORKER_KILLS = 4
 SHORT_LEASES = {
     "FACEFIT_LEASE_S": "12",
@@ -122,6 +126,55 @@ def test_the_door_says_so_in_time_when_rabbitmq_is_frozen_or_away(tmp_path: Path
         wait_until("a message is taken again", lambda: _rings(doorbell.ring, queue), 30)
         # What was confirmed is still there: the first, and those after the freeze and the kill.
         assert doorbell.depth(queue) >= 3
+
+
+def test_a_worker_takes_what_was_confirmed_though_both_are_killed(tmp_path: Path) -> None:
+    with rabbitmq(tmp_path, 1) as cluster:
+        found = take_all(tmp_path, cluster)
+        print(json.dumps(found, indent=1))
+        assert cluster.queues() == {"interactive": "quorum", "bulk": "quorum"}
+    assert found["never taken"] <= found["may be in the hands of a killed worker"]
+
+
+def take_all(folder: Path, cluster: Cluster, *, kill_broker: bool = True) -> dict[str, int]:
+    """Ring, kill the worker and then the broker, ring again, and count what was taken of what was confirmed."""
+    (node,) = cluster.nodes
+    worker = taking_worker(folder, {"FACEFIT_BROKER_URL": cluster.url})
+    doorbell = connect(Settings(broker_url=cluster.url)).jobs.doorbell  # type: ignore[arg-type]
+    rung: list[str] = []
+
+    def ring(count: int) -> None:
+        for _ in range(count):
+            job_id = new_job_id()
+            with suppress(QueueUnavailable):
+                doorbell.ring(QueueName.INTERACTIVE, job_id)
+                rung.append(job_id)
+
+    try:
+        worker.start()
+        ring(DOORBELLS)
+        wait_until("some are taken", lambda: len(taken(folder)) > DOORBELLS // 4)
+        worker.kill()
+        ring(DOORBELLS)
+        if kill_broker:
+            node.server.kill()
+            node.start()
+            node.ctl("await_startup")
+            wait_until("a message is taken again", lambda: _rings(doorbell.ring, QueueName.INTERACTIVE))
+        worker.start()
+        ring(DOORBELLS)
+        wait_until("no message waits", lambda: doorbell.depth(QueueName.INTERACTIVE) == 0)
+        wait_until("the last is taken", lambda: rung[-1] in taken(folder))
+    finally:
+        worker.kill()
+    found = taken(folder)
+    return {
+        "confirmed": len(rung),
+        "taken": len(set(found) & set(rung)),
+        "never taken": len(set(rung) - set(found)),
+        "may be in the hands of a killed worker": PREFETCHED,
+        "taken twice": len(found) - len(set(found)),
+    }
 
 
 def _time_limit_s() -> float:

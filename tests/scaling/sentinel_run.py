@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from functools import partial
 from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
+from shared.config import Settings
+from shared.errors import QueueUnavailable, RecordsUnavailable
+from shared.jobs.redis_store import RedisJobStore
+from shared.names import QueueName
+from shared.queue import CeleryDoorbell, make_celery
+from tests.contract.records import make_record
 from tests.scaling.load import Load, assert_nothing_lost, wait_for_ends
 from tests.scaling.patient import patient_stack
 from tests.scaling.processes import wait_until
@@ -18,6 +26,8 @@ pytestmark = [pytest.mark.timeout(2400), pytest.mark.filterwarnings("default")]
 
 PHOTOS = int(os.environ.get("PHOTOS", "300"))
 PER_S = 8.0
+BEFORE_S: Final = 3.0
+AFTERWARDS_S: Final = 3.0
 PATIENCE_S = 600.0
 SHORT_TIMES = {
     "FACEFIT_LEASE_S": "12",
@@ -52,6 +62,55 @@ def test_the_master_is_killed_under_load_twice(tmp_path: Path) -> None:
     found["another was master after, s"] = took_s
     print(json.dumps(found, indent=1))
     assert_nothing_lost(found, PHOTOS)
+
+
+def test_records_and_doorbells_follow_the_master(tmp_path: Path) -> None:
+    with redis_group(tmp_path) as group:
+        found = follow(group)
+    print(json.dumps(found, indent=1))
+    assert found["refused after the failover"] == 0
+    assert found["lineage changed"]
+    # Redis copies without waiting: what it said yes to in its last moment may be gone, and nothing else.
+    assert found["lost"] <= found["written in the last second"]
+
+
+def follow(group: RedisGroup) -> dict[str, Any]:
+    """Write records and ring for them without a pause while the master dies; count what is there afterwards."""
+    settings = Settings.model_validate(
+        {name.removeprefix("FACEFIT_").lower(): value for name, value in group.settings.items()}
+    )
+    store, doorbell = RedisJobStore(settings), CeleryDoorbell(make_celery(settings))
+    lineage, former = store.lineage(), group.master()
+    assert former
+    written: dict[str, float] = {}
+    refused_s: list[float] = []
+    rung, killed_s, again_s = 0, 0.0, 0.0
+    began_s = time.monotonic()
+    while not again_s or time.monotonic() - again_s < AFTERWARDS_S:
+        if not killed_s and time.monotonic() - began_s > BEFORE_S:
+            killed_s = time.monotonic()
+            group.servers[former].kill()
+        record = make_record()
+        try:
+            store.create(record)
+            written[record.id] = time.monotonic()
+            doorbell.ring(QueueName.INTERACTIVE, record.id)
+            rung += 1
+        except (RecordsUnavailable, QueueUnavailable):
+            refused_s.append(time.monotonic())
+        else:
+            again_s = again_s or (time.monotonic() if killed_s else 0.0)
+    return {
+        "written": len(written),
+        "rung": rung,
+        "refused": len(refused_s),
+        "taken again after, s": round(again_s - killed_s, 1),
+        "refused after the failover": sum(at_s > again_s for at_s in refused_s),
+        "lineage changed": store.lineage() != lineage,
+        "lost": len(store.missing(list(written))),
+        "written in the last second": sum(killed_s - 1 < at_s <= killed_s for at_s in written.values()),
+        "doorbells at the broker": doorbell.depth(QueueName.INTERACTIVE),
+    }
 
 
 def _is_another(group: RedisGroup, former: int) -> bool:
