@@ -7,7 +7,6 @@ a test compares the two. `--measure` measures first.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import re
 import subprocess
@@ -15,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench.scaling.figures import FIGURES
+from bench.scaling.figures import FIGURES, read_figures
 
 PAGE = Path(__file__).parents[2] / "docs" / "scaling.md"
 PARTS = ("worker", "api", "store", "redis", "sender", "upkeep")
@@ -29,6 +28,7 @@ KINDS = {
 """The runs that tell what the worker costs, and what all others cost: these are loaded more while measuring sleeps."""
 MARKS = re.compile(r"(<!-- (\w+): written by .*? -->\n).*?(<!-- end -->)", re.DOTALL)
 MS_PER_S = 1000.0
+NOT_YET = "*Not measured yet: `make bench-scaling`, on a machine with nothing else to do.*\n"
 
 
 def costs(figures: dict[str, Any]) -> dict[str, dict[str, float]]:
@@ -94,9 +94,13 @@ def run_table(figures: dict[str, Any]) -> str:
 TABLES = {"costs": cost_table, "ceilings": ceiling_table, "capacity": capacity_table, "runs": run_table}
 
 
-def page(text: str, figures: dict[str, Any]) -> str:
-    """Return the page with its tables as the figures are."""
-    return MARKS.sub(lambda found: f"{found[1]}{TABLES[found[2]](figures)}{found[3]}", text)
+def page(text: str, figures: dict[str, Any] | None) -> str:
+    """Return the page with its tables as the figures are; without any, it says that there are none."""
+
+    def table(name: str) -> str:
+        return NOT_YET if figures is None else TABLES[name](figures)
+
+    return MARKS.sub(lambda found: f"{found[1]}{table(found[2])}{found[3]}", text)
 
 
 def _is_too_much(part: str, cores: float) -> bool:
@@ -116,7 +120,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.measure:
         subprocess.run([sys.executable, "-m", "bench.scaling", "--out", str(args.figures)], check=True)
-    PAGE.write_text(page(PAGE.read_text(), json.loads(args.figures.read_text())))
+    PAGE.write_text(page(PAGE.read_text(), read_figures(args.figures)))
 
 
 if __name__ == "__main__":

@@ -14,13 +14,14 @@ import pytest
 from shared.config import Settings
 from shared.errors import QueueUnavailable, RecordsUnavailable
 from shared.jobs.redis_store import RedisJobStore
-from shared.names import QueueName
+from shared.names import QueueName, new_job_id
 from shared.queue import CeleryDoorbell, make_celery
 from tests.contract.records import make_record
 from tests.scaling.load import Load, assert_nothing_lost, wait_for_ends
 from tests.scaling.patient import patient_stack
 from tests.scaling.processes import wait_until
 from tests.scaling.redis_group import RedisGroup, redis_group
+from tests.scaling.taking_worker import taken, taking_worker
 
 pytestmark = [pytest.mark.timeout(2400), pytest.mark.filterwarnings("default")]
 
@@ -66,19 +67,42 @@ def test_the_master_is_killed_under_load_twice(tmp_path: Path) -> None:
 
 def test_records_and_doorbells_follow_the_master(tmp_path: Path) -> None:
     with redis_group(tmp_path) as group:
-        found = follow(group)
+        found = follow_with_a_worker(tmp_path, group)
     print(json.dumps(found, indent=1))
+    assert found["taken after the failover"] > 0
     assert found["refused after the failover"] == 0
     assert found["lineage changed"]
     # Redis copies without waiting: what it said yes to in its last moment may be gone, and nothing else.
     assert found["lost"] <= found["written in the last second"]
 
 
+def follow_with_a_worker(folder: Path, group: RedisGroup) -> dict[str, Any]:
+    """Do the same while a worker takes the doorbells."""
+    worker = taking_worker(folder, group.settings)
+    try:
+        worker.start()
+        wait_until("the worker listens", lambda: "ready" in worker.log.read_text())
+        found = follow(group)
+        before = len(taken(folder))
+        settings = Settings.model_validate(_names(group))
+        doorbell, last = CeleryDoorbell(make_celery(settings)), new_job_id()
+        doorbell.ring(QueueName.INTERACTIVE, last)
+        found["the last one was taken after, s"] = round(wait_until("it is taken", lambda: last in taken(folder)), 1)
+    finally:
+        worker.kill()
+    ids = taken(folder)
+    found["taken after the failover"] = len(ids) - before
+    found["doorbells taken"], found["doorbells taken twice"] = len(set(ids)), len(ids) - len(set(ids))
+    return found
+
+
+def _names(group: RedisGroup) -> dict[str, str]:
+    return {name.removeprefix("FACEFIT_").lower(): value for name, value in group.settings.items()}
+
+
 def follow(group: RedisGroup) -> dict[str, Any]:
     """Write records and ring for them without a pause while the master dies; count what is there afterwards."""
-    settings = Settings.model_validate(
-        {name.removeprefix("FACEFIT_").lower(): value for name, value in group.settings.items()}
-    )
+    settings = Settings.model_validate(_names(group))
     store, doorbell = RedisJobStore(settings), CeleryDoorbell(make_celery(settings))
     lineage, former = store.lineage(), group.master()
     assert former
