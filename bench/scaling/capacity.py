@@ -26,6 +26,7 @@ KINDS = {
     "512 px, in batches": ("batch, 512 px", "batch, asleep"),
 }
 """The runs that tell what the worker costs, and what all others cost: these are loaded more while measuring sleeps."""
+AROUND = ("single, asleep", "batch, asleep", "poll")
 MARKS = re.compile(r"(<!-- (\w+): written by .*? -->\n).*?(<!-- end -->)", re.DOTALL)
 MS_PER_S = 1000.0
 NOT_YET = "*Not measured yet: `make bench-scaling`, on a machine with nothing else to do.*\n"
@@ -34,6 +35,7 @@ NOT_YET = "*Not measured yet: `make bench-scaling`, on a machine with nothing el
 def costs(figures: dict[str, Any]) -> dict[str, dict[str, float]]:
     """Return the CPU of a photo in ms, part by part, for each kind; polls are a single photo's own."""
     runs = {run["run"]: run["cpu_ms"] for run in figures["runs"] if "cpu_ms" in run}
+    runs |= {run["run"]: _without_idling(run, figures) for run in figures["runs"] if run["run"] in AROUND}
     found = {}
     for kind, (real, around) in KINDS.items():
         polls = 0 if "batch" in real else POLLS_PER_PHOTO
@@ -43,6 +45,12 @@ def costs(figures: dict[str, Any]) -> dict[str, dict[str, float]]:
             for part in PARTS
         }
     return found
+
+
+def _without_idling(run: dict[str, Any], figures: dict[str, Any]) -> dict[str, float]:
+    """Return the cost of a run less what its stack spends anyway: at a low rate that is most of it."""
+    idle = next(run["cpu_ms_per_s"] for run in figures["runs"] if run["run"] == "idle")
+    return {part: max(0.0, ms - idle[part] / run["per_s"]) for part, ms in run["cpu_ms"].items()}
 
 
 def cost_table(figures: dict[str, Any]) -> str:

@@ -17,7 +17,8 @@ def figures() -> dict[str, Any]:
     """Made up: every part takes 2 ms for whatever is asked, but the worker, which takes 50."""
     cpu_ms = dict.fromkeys(PARTS, 2.0) | {"worker": 50.0}
     common = {"count": 8, "per_s": 1.0, "cores_used": 1.0, "machine_load": 1.0}
-    return {"runs": [{"run": run, "cpu_ms": dict(cpu_ms), **common} for run in RUNS]}
+    idle = {"run": "idle", "cpu_ms_per_s": dict.fromkeys(PARTS, 0.0)}
+    return {"runs": [idle, *({"run": run, "cpu_ms": dict(cpu_ms), **common} for run in RUNS)]}
 
 
 def test_the_page_shows_what_was_measured() -> None:
@@ -29,6 +30,11 @@ def test_a_single_photo_pays_for_its_polls_and_a_batch_has_none(figures: dict[st
     single, _, batch = (costs(figures)[kind] for kind in KINDS)
     assert (single["worker"], single["api"], single["redis"]) == (50.0, 8.0, 8.0)
     assert (batch["worker"], batch["api"], batch["redis"]) == (50.0, 2.0, 2.0)
+
+
+def test_what_a_part_spends_anyway_is_not_a_photos(figures: dict[str, Any]) -> None:
+    figures["runs"][0]["cpu_ms_per_s"]["upkeep"] = 1.5  # at one photo a second
+    assert costs(figures)["512 px, in batches"]["upkeep"] == 0.5
 
 
 def test_cores_and_ceilings_follow_from_the_cost(figures: dict[str, Any]) -> None:
