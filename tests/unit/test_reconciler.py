@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -318,3 +320,37 @@ def test_what_a_replica_had_not_heard_of_is_made_again_when_it_goes_on(core: Cor
     assert core.find(lost.id).status is JobStatus.SUCCEEDED
     assert core.find(waiting.id).status is JobStatus.QUEUED
     assert core.reconciler.audit_if_another_goes_on() == {}
+
+
+def test_several_reconcilers_at_once_do_no_harm(core: Core) -> None:
+    records = [core.accept() for _ in range(30)]
+    for _ in range(10):
+        core.work()
+    core.lose_records()
+    core.clock.advance(core.settings.doorbell_grace_s)
+    start = threading.Barrier(4)
+
+    def keep_up(reconciler: Reconciler) -> None:
+        start.wait()
+        for step in (reconciler.round, reconciler.sweep, reconciler.audit, reconciler.due):
+            step()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(keep_up, [Reconciler(core.jobs) for _ in range(4)]))
+    core.settle_down(rounds=2)
+    ended = [core.find(record.id) for record in records]
+    assert {(job.status, job.attempts) for job in ended} == {(JobStatus.SUCCEEDED, 1)}
+    assert len(core.stored(layout.OUTCOMES)) == len(records)
+    assert core.stored(layout.UPLOADS) == []
+
+
+def test_several_reconcilers_ring_no_more_than_is_lacking_for_long(core: Core) -> None:
+    for _ in range(20):
+        core.accept()
+    core.doorbell.rung.clear()
+    several = [Reconciler(core.jobs) for _ in range(3)]
+    for _ in range(10):
+        core.clock.advance(core.settings.doorbell_grace_s)
+        for reconciler in several:
+            reconciler.round()
+    assert core.doorbell.depth(QueueName.INTERACTIVE) == 20
