@@ -18,7 +18,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up keys test faults soak long fuzz schemathesis evaluate docs lint format lock audit secrets clean docker-test bench bench-full browser page page-check test-node site diagrams
+.PHONY: help demo up keys test faults soak long fuzz schemathesis evaluate docs lint format lock audit secrets clean docker-test bench bench-full browser page page-check test-node site diagrams rabbitmq-test sentinel-test hosts-test bench-scaling
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
@@ -104,6 +104,20 @@ secrets: ## what docker-compose.yml reads, as files; ROTATE=redis, s3 or store m
 
 docker-test: $(READY) ## build the images, start them with compose, kill what can be killed, count (needs Docker)
 	@$(BIN)/python -m pytest -s $(addprefix tests/docker/,walls_run.py compose_run.py kills_run.py)
+
+rabbitmq-test: $(READY) ## RabbitMQ's quorum queues as the broker, killed under load; needs rabbitmq-server
+	@$(BIN)/python -m pytest -s tests/scaling/rabbitmq_run.py
+
+sentinel-test: $(READY) ## Redis behind Sentinels, its master killed under load twice
+	@$(BIN)/python -m pytest -s tests/scaling/sentinel_run.py
+
+hosts-test: $(READY) ## two hosts over the same stores, one process of each kind killed; needs root, and faketime
+	@$(BIN)/python -m pytest -s tests/scaling/hosts_run.py
+
+bench-scaling: OUT = docs/operations/scaling-figures.json
+bench-scaling: $(READY) ## what each part costs a photo, and the capacity table of docs/scaling.md from that
+	@$(BIN)/python -m bench.scaling --out $(OUT)
+	@$(BIN)/python -m bench.scaling.capacity --figures $(OUT)
 
 lint: $(READY) ## ruff, mypy (strict), import walls
 	@$(BIN)/ruff check .

@@ -36,6 +36,13 @@ def _ports(value: object) -> object:
     return tuple(int(part) for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
+def _hosts_and_ports(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    parts = [part.strip().rpartition(":") for part in value.split(",") if part.strip()]
+    return tuple((host.strip("[]"), port) for host, _, port in parts)
+
+
 OptionalText = Annotated[str | None, BeforeValidator(lambda value: value or None)]
 """None where it is empty: an environment variable cannot be anything less."""
 
@@ -51,6 +58,11 @@ def _check_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?", re.IGNORECASE)
 CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_on_commas)]
 Origins = Annotated[CommaSeparated, AfterValidator(_check_origins)]
+HostsAndPorts = Annotated[
+    tuple[tuple[Annotated[str, Field(min_length=1)], Annotated[int, Field(ge=1, le=65_535)]], ...],
+    NoDecode,
+    BeforeValidator(_hosts_and_ports),
+]
 Ports = Annotated[tuple[NonNegativeInt, ...], NoDecode, BeforeValidator(_ports)]
 
 
@@ -76,7 +88,19 @@ class Settings(BaseSettings):
     # Where things are
     redis_url: SecretStr = Field(
         SecretStr("redis://127.0.0.1:6379/0"),
-        description="Redis, for job records and for the queue's doorbells.",
+        description="Redis, for job records; also for the queue's doorbells unless `FACEFIT_BROKER_URL` is set.",
+    )
+    redis_sentinels: HostsAndPorts = Field(
+        (),
+        description="Redis Sentinels (comma-separated `host:port`): who the master is, is asked of them. User, password"
+        " and database are still those of `FACEFIT_REDIS_URL`, whose host counts no more.",
+    )
+    redis_sentinel_master: str = Field("facefit", description="The name that the Sentinels know the master by.")
+    redis_sentinel_password: SecretStr = Field(SecretStr(""), description="The Sentinels' own password, if any.")
+    broker_url: SecretStr = Field(
+        SecretStr(""),
+        description="RabbitMQ (`amqp://user:password@host:5672/vhost`, `amqps://`), or another Redis, for the queue's"
+        " doorbells; empty means the Redis of the records. Nodes of a cluster are separated by `;`.",
     )
     s3_endpoint_url: str | None = Field(
         "http://127.0.0.1:8333", description="The S3-compatible store; empty means Amazon's own."
@@ -331,6 +355,7 @@ class Settings(BaseSettings):
 
     # Time-outs of every client
     redis_timeout_s: float = Field(2.0, gt=0, description="The longest wait for an answer of Redis.")
+    broker_timeout_s: float = Field(2.0, gt=0, description="The longest wait for an answer of RabbitMQ.")
     storage_connect_timeout_s: float = Field(2.0, gt=0, description="The longest wait for a connection to the store.")
     storage_read_timeout_s: float = Field(10.0, gt=0, description="The longest wait for bytes from the store.")
 

@@ -1,4 +1,4 @@
-"""The doorbell: how a worker learns that there is a photo to measure. The only door to Celery outside `worker/`.
+"""The doorbell: how a worker learns that there is a photo to measure. The door to Celery for all outside `worker/`.
 
 A message carries an id, or none where tenants take turns, and proves nothing. Losing one costs time until the
 reconciler rings again; a second one is refused by the claim. So nothing here waits for an answer, keeps a result or
@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from celery import Celery
 from kombu.entity import Queue
-from kombu.exceptions import ChannelError, KombuError, OperationalError
+from kombu.exceptions import KombuError, OperationalError
 
+from shared.broker import Broker
 from shared.errors import QueueUnavailable, UndeclaredQueue
 from shared.lost_acknowledgements import forgive_lost_acknowledgements
 from shared.names import QueueName, TaskName, is_job_id
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
     from shared.config import Settings
 
 _CHILD_START_LIMIT_S: Final = 60
-_VISIBILITY_TIMEOUT_S: Final = 3600
-_HEALTH_CHECK_S: Final = 8
-"""A worker whose connection leads nowhere waits for an answer that never comes; kombu notices within twice this and a
-second (50 s by default)."""
 
 ANY: Final = "any"
 """Stands for a message that names no job."""
@@ -64,7 +61,8 @@ class Doorbell(Protocol):
 def make_celery(settings: Settings) -> Celery:
     """Return the Celery application that both sides share: JSON messages, declared queues, no results."""
     forgive_lost_acknowledgements()
-    app = Celery("facefit", broker=settings.redis_url.get_secret_value(), set_as_current=False)
+    broker = Broker.of(settings)
+    app = Celery("facefit", broker=broker.url, set_as_current=False)
     app.conf.update(
         accept_content=["json"],
         task_serializer="json",
@@ -72,7 +70,7 @@ def make_celery(settings: Settings) -> Celery:
         task_store_errors_even_if_ignored=False,
         result_backend=None,
         # Sent to by name, past any exchange: no binding is looked up in Redis, so a flushed broker routes as before.
-        task_queues=[Queue(name.value) for name in QueueName],
+        task_queues=[Queue(name.value, queue_arguments=broker.queue_arguments) for name in QueueName],
         task_create_missing_queues=False,
         task_default_queue=QueueName.INTERACTIVE,
         # Early: the record's lease, not the broker, brings a photo back.
@@ -88,13 +86,11 @@ def make_celery(settings: Settings) -> Celery:
         task_time_limit=settings.lease_s,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        broker_transport_options={
-            "socket_timeout": settings.redis_timeout_s,
-            "socket_connect_timeout": settings.redis_timeout_s,
-            "visibility_timeout": _VISIBILITY_TIMEOUT_S,
-            "health_check_interval": _HEALTH_CHECK_S,
-        },
-        task_publish_retry=False,
+        broker_transport_options=broker.transport_options,
+        broker_heartbeat=broker.heartbeat_s,
+        worker_consumer="shared.consumer:PromptConsumer",
+        task_publish_retry=bool(broker.publish_retry),
+        task_publish_retry_policy=broker.publish_retry,
     )
     return app
 
@@ -102,8 +98,9 @@ def make_celery(settings: Settings) -> Celery:
 class CeleryDoorbell:
     """Rings through Celery. Safe to share between threads."""
 
-    def __init__(self, app: Celery) -> None:
+    def __init__(self, app: Celery, *, confirm_timeout_s: float | None = None) -> None:
         self._app = app
+        self._options = {} if confirm_timeout_s is None else {"confirm_timeout": confirm_timeout_s}
 
     def ring(self, queue: QueueName, job_id: str) -> None:
         """Send one message; see `Doorbell`."""
@@ -123,19 +120,18 @@ class CeleryDoorbell:
 
     def _send(self, task: TaskName, args: list[str], queue: QueueName) -> None:
         try:
-            self._app.send_task(task, args=args, queue=queue.value)
+            self._app.send_task(task, args=args, queue=queue.value, **self._options)
         except (KombuError, OperationalError, OSError) as error:
             raise QueueUnavailable(f"the broker took no message: {type(error).__name__}") from error
 
     def depth(self, queue: QueueName) -> int:
         """Return how many messages wait at the broker."""
-        try:
-            with self._app.pool.acquire(block=True) as connection:
-                declared: Any = connection.default_channel.queue_declare(queue.value, passive=True)
-        except ChannelError:  # a queue that nothing was sent to yet
-            return 0
-        except (KombuError, OperationalError, OSError) as error:
-            raise QueueUnavailable(f"the broker did not answer: {type(error).__name__}") from error
+        with self._app.pool.acquire(block=True) as connection:
+            try:
+                # Not passive: RabbitMQ closes the channel of whoever asks for a queue that nothing was sent to yet.
+                declared: Any = self._app.amqp.queues[queue.value].bind(connection.default_channel).queue_declare()
+            except (OperationalError, *connection.connection_errors, *connection.channel_errors) as error:
+                raise QueueUnavailable(f"the broker did not answer: {type(error).__name__}") from error
         return int(declared.message_count)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from shared.broker import Broker
 from shared.config import Settings
 from shared.deliveries.announcer import WebhookAnnouncer
 from shared.deliveries.desk import DeliveryDesk
@@ -30,5 +31,6 @@ def connect(settings: Settings) -> Connected:
     store = RedisJobStore(settings)
     archive = JobArchive(objects, retention_s=settings.retention_s)
     announcer = WebhookAnnouncer(desk, archive, store)
-    jobs = JobLifecycle(store, objects, CeleryDoorbell(make_celery(settings)), settings, announcer=announcer)
+    doorbell = CeleryDoorbell(make_celery(settings), confirm_timeout_s=Broker.of(settings).confirm_timeout_s)
+    jobs = JobLifecycle(store, objects, doorbell, settings, announcer=announcer)
     return Connected(jobs, desk)

@@ -48,6 +48,7 @@ def keep_up(settings: Settings, stop: threading.Event) -> None:
     side_by_side: tuple[tuple[tuple[Duty, ...], float], ...] = (
         ((Duty("rebuild", reconciler.rebuild_if_lost, pause_s),), pause_s),
         (searches, pause_s),
+        ((Duty("lineage", reconciler.audit_if_another_goes_on, pause_s),), pause_s),
         ((Duty("batches", reconciler.batches.due, pause_s),), pause_s),
         *(((Duty(f"purge of {duty.kind}", duty.run, pause_s),), pause_s) for duty in purges(settings, jobs)),
         ((Duty("canaries", partial(send_due_canaries, jobs), FIRST_EVERY_S),), FIRST_EVERY_S),

@@ -22,7 +22,7 @@ MENU: Final[dict[str, tuple[str, ...]]] = {
 }
 """Pages by the folder docs/; `security.md` and `changelog.md` are made of the files beside it."""
 
-OPTIONAL: Final = frozenset({"scaling.md"})
+OPTIONAL: Final = frozenset[str]()
 """Pages that may be missing: the menu then goes without them. Take one out of here once it is there to stay."""
 
 BESIDE: Final[dict[str, str]] = {"SECURITY.md": "security.md", "CHANGELOG.md": "changelog.md"}

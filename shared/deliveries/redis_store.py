@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from shared.clock import Clock, system_clock, to_ms
 from shared.deliveries.record import (
@@ -26,6 +24,7 @@ from shared.deliveries.record import (
 )
 from shared.deliveries.store import DeliveryClaim, DeliveryQuery, DisabledTarget, Limits, Overdue
 from shared.errors import RecordsUnavailable
+from shared.redis_client import redis_client
 
 if TYPE_CHECKING:
     from shared.config import Settings
@@ -37,7 +36,6 @@ _SCRIPTS: Final = (
     *("archived", "release_held", "end_rebuild"),
 )
 _PAGE: Final = 200
-_HEALTH_CHECK_S: Final = 15
 _REBUILD_LIMIT_S: Final = 86_400
 
 
@@ -111,14 +109,7 @@ class RedisDeliveryStore:
 
     def __init__(self, settings: Settings, clock: Clock = system_clock) -> None:
         self._clock = clock
-        self._redis = redis.Redis.from_url(
-            settings.redis_url.get_secret_value(),
-            socket_timeout=settings.redis_timeout_s,
-            socket_connect_timeout=settings.redis_timeout_s,
-            health_check_interval=_HEALTH_CHECK_S,
-            # A script may run twice with the same arguments when a connection is lost: each bears that.
-            retry=Retry(NoBackoff(), 1),
-        )
+        self._redis = redis_client(settings)
         folder = files("shared.deliveries") / "lua"
         common = (folder / "common.lua").read_text()
         self._scripts = {

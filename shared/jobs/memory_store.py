@@ -54,6 +54,7 @@ class MemoryJobStore:
 
     def __init__(self, clock: Clock = system_clock, *, grace_s: float = 10.0) -> None:
         self._state = MemoryState(clock, grace_s=grace_s)
+        self._lineage = secrets.token_hex(8)
         self._batches = MemoryBatchStore(self._state)
         self._fetches = MemoryFetchStore(self._state)
         self._idempotency = MemoryIdempotencyIndex(self._state)
@@ -358,6 +359,18 @@ class MemoryJobStore:
     def is_rebuilt(self) -> bool:
         """Tell whether the records are complete."""
         return self._state.records.rebuilt
+
+    @atomic
+    def lineage(self) -> str:
+        """Return what names the line of changes: it ends with this object."""
+        return self._lineage
+
+    @atomic
+    def fail_over(self, *lost_ids: str) -> None:
+        """Go on as a replica that had not heard of some jobs yet, for tests."""
+        for job_id in lost_ids:
+            del self._state.records.jobs[job_id]
+        self._lineage = secrets.token_hex(8)
 
     @atomic
     def begin_rebuild(self) -> str:

@@ -55,6 +55,7 @@ class Reconciler:
         self._store = jobs.store
         self._archive = jobs.archive
         self._settings = jobs.settings
+        self._lineage: str | None = None
         self.batches = BatchUpkeep(BatchLifecycle(jobs))
 
     def round(self) -> Counter[str]:
@@ -91,6 +92,20 @@ class Reconciler:
         done = self.batches.restore_heads()
         done += self._mend_all(self._archive.survey())
         return done + self.batches.audit(tombstones_for_s=tombstones_for_s)
+
+    def audit_if_another_goes_on(self) -> Counter[str]:
+        """Audit if the server of the records is not the one it was: changes that it had said yes to may be lost.
+
+        A job that was accepted and ended in that moment has no photo any more that a sweep would find.
+        """
+        lineage, former = self._store.lineage(), self._lineage
+        if former in {None, lineage}:
+            self._lineage = lineage
+            return Counter()
+        logger.warning("another server of the records goes on, or a restarted one; what it may lack is looked for")
+        done = self.audit()
+        self._lineage = lineage
+        return done
 
     def sweep(self) -> Counter[str]:
         """Look for what an API left half-done that died: photos without a record, records with a tombstone."""

@@ -8,17 +8,15 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from shared.errors import RecordsUnavailable
+from shared.redis_client import redis_client
 
 if TYPE_CHECKING:
     from shared.config import Settings
 
 PREFIX: Final = "facefit:"
 _FINISHED: Final = PREFIX + "finished"
-_HEALTH_CHECK_S: Final = 15
 _SUBSCRIBE_S: Final = 2
 _COMMON: Final = "common"
 
@@ -45,15 +43,7 @@ class RedisLink:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._redis = redis.Redis.from_url(
-            settings.redis_url.get_secret_value(),
-            socket_timeout=settings.redis_timeout_s,
-            socket_connect_timeout=settings.redis_timeout_s,
-            health_check_interval=_HEALTH_CHECK_S,
-            # A lost connection is tried once anew; a script may then run twice with the same arguments, and each bears
-            # that: a claim knows its own token.
-            retry=Retry(NoBackoff(), 1),
-        )
+        self._redis = redis_client(settings)
         texts = {path.name.removesuffix(".lua"): path.read_text() for path in (files("shared.jobs") / "lua").iterdir()}
         common = texts.pop(_COMMON)
         self._scripts = {name: self._redis.register_script(common + text) for name, text in texts.items()}

@@ -284,6 +284,12 @@ class RedisJobStore:
         with self._link.commands() as redis:
             return bool(redis.exists(_REBUILT))
 
+    def lineage(self) -> str:
+        """Return what names the server's line of changes; see `JobStore`."""
+        with self._link.commands() as redis:
+            told: Any = redis.info("replication")
+        return str(told["master_replid"])
+
     def begin_rebuild(self) -> str:
         """Return a token that is lost with the records, should they be lost again."""
         token = secrets.token_hex(8)

@@ -276,6 +276,13 @@ class JobStore(Protocol):
         """Tell whether the records are complete, that is, not lost since they were last rebuilt."""
         ...
 
+    def lineage(self) -> str:
+        """Return what names the server's line of changes: another one once a replica or a restarted server goes on.
+
+        Either may lack the last changes that the former one had said yes to.
+        """
+        ...
+
     def begin_rebuild(self) -> str:
         """Return a token that is lost with the records, should they be lost again."""
         ...

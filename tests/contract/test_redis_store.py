@@ -11,7 +11,7 @@ from shared.errors import RecordsUnavailable
 from shared.fetches.store import FetchLimits
 from shared.fetches.tickets import FetchFrom
 from shared.jobs.redis_store import RedisJobStore
-from shared.jobs.store import Settlement
+from shared.jobs.store import Claim, Settlement
 from shared.names import LOCAL_TENANT
 from stack.stack import Stack
 from tests.clock import FakeClock
@@ -104,3 +104,31 @@ def test_a_fetch_whose_answer_was_lost_is_given_again(stores: Stack, clock: Fake
     assert real._link.run("fetch_claim", now, now + 1000, "another", 3, 3, 9)[0] != first[0]
     real.drop(first[0].decode(), LOCAL_TENANT)
     assert real._link.run("fetch_claim", now, now + 1000, "token", 3, 3, 9) == first[:1]
+
+
+def test_a_server_names_its_line_of_changes_alike_until_another_goes_on(stores: Stack) -> None:
+    settings = settings_beside(stores)
+    assert RedisJobStore(settings).lineage() == RedisJobStore(settings).lineage() != ""
+
+
+@pytest.mark.parametrize(("ahead_s", "is_taken"), [(15, False), (25, True)])
+def test_clocks_may_differ_by_what_lies_between_a_photos_time_and_its_lease(
+    stores: Stack, clock: FakeClock, ahead_s: float, *, is_taken: bool
+) -> None:
+    """Up to 20 s: 40 of the lease less 20 that a photo may take. Beyond it is measured twice, and still ends once."""
+    settings = settings_beside(stores)
+    ahead = FakeClock()
+    ahead.advance(ahead_s)
+    here, there = RedisJobStore(settings, clock), RedisJobStore(settings, ahead)
+    record = make_record()
+    here.create(record)
+    first = claim(here, record.id)
+    for hosts_clock in (clock, ahead):
+        hosts_clock.advance(settings.photo_time_limit_s)
+
+    second = there.claim(record.id, lease_s=LEASE_S, max_attempts=3)
+    assert isinstance(second, Claim) is is_taken
+    ends = [here.settle(end(first.record))]
+    if isinstance(second, Claim):
+        ends.append(there.settle(end(second.record)))
+    assert ends.count(Settlement.SETTLED) == 1

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from shared.errors import JobNotFound
 from shared.jobs.lifecycle import Upload
+from shared.jobs.memory_store import MemoryJobStore
 from shared.jobs.reconciler import Reconciler
 from shared.jobs.store import JobQuery
 from shared.names import LOCAL_TENANT, QueueName, job_id_time, new_job_id
@@ -299,3 +302,55 @@ def test_several_hands_rebuild_what_one_does() -> None:
     done = Reconciler(core.jobs, hands=4).rebuild_if_lost()
     assert done == {"restored": 19, "unreadable": 1}
     assert core.store.missing(accepted) == [accepted[-1]]
+
+
+def test_what_a_replica_had_not_heard_of_is_made_again_when_it_goes_on(core: Core) -> None:
+    core.reconciler.round()  # from here on the records count as complete
+    kept, lost, waiting = (core.accept() for _ in range(3))
+    core.work()
+    core.work()
+    assert core.find(kept.id).status is core.find(lost.id).status is JobStatus.SUCCEEDED
+    assert core.reconciler.audit_if_another_goes_on() == {}
+    assert isinstance(core.store, MemoryJobStore)
+    core.store.fail_over(lost.id, waiting.id)
+    with pytest.raises(JobNotFound):
+        core.find(lost.id)
+
+    assert core.reconciler.audit_if_another_goes_on()["restored"] == 2
+    assert core.find(lost.id).status is JobStatus.SUCCEEDED
+    assert core.find(waiting.id).status is JobStatus.QUEUED
+    assert core.reconciler.audit_if_another_goes_on() == {}
+
+
+def test_several_reconcilers_at_once_do_no_harm(core: Core) -> None:
+    records = [core.accept() for _ in range(30)]
+    for _ in range(10):
+        core.work()
+    core.lose_records()
+    core.clock.advance(core.settings.doorbell_grace_s)
+    start = threading.Barrier(4)
+
+    def keep_up(reconciler: Reconciler) -> None:
+        start.wait()
+        for step in (reconciler.round, reconciler.sweep, reconciler.audit, reconciler.due):
+            step()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(keep_up, [Reconciler(core.jobs) for _ in range(4)]))
+    core.settle_down(rounds=2)
+    ended = [core.find(record.id) for record in records]
+    assert {(job.status, job.attempts) for job in ended} == {(JobStatus.SUCCEEDED, 1)}
+    assert len(core.stored(layout.OUTCOMES)) == len(records)
+    assert core.stored(layout.UPLOADS) == []
+
+
+def test_several_reconcilers_ring_no_more_than_is_lacking_for_long(core: Core) -> None:
+    for _ in range(20):
+        core.accept()
+    core.doorbell.rung.clear()
+    several = [Reconciler(core.jobs) for _ in range(3)]
+    for _ in range(10):
+        core.clock.advance(core.settings.doorbell_grace_s)
+        for reconciler in several:
+            reconciler.round()
+    assert core.doorbell.depth(QueueName.INTERACTIVE) == 20

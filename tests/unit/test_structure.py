@@ -84,11 +84,11 @@ def importers_of(vendor: str) -> set[str]:
 @pytest.mark.parametrize(
     ("vendor", "doors"),
     [
-        ("redis", {"shared/jobs/redis_link.py", "shared/deliveries/redis_store.py"}),
+        ("redis", {"shared/redis_client.py", "shared/jobs/redis_link.py", "shared/deliveries/redis_store.py"}),
         ("obstore", {"shared/storage/s3.py"}),
         ("boto3", {"shared/storage/s3_client.py"}),
         ("botocore", {"shared/storage/s3_client.py"}),
-        ("celery", {"shared/queue.py", "worker/celery_app.py"}),
+        ("celery", {"shared/queue.py", "shared/consumer.py", "worker/celery_app.py"}),
         ("kombu", {"shared/queue.py", "shared/lost_acknowledgements.py"}),
         ("urllib3", {"shared/outbound.py", "shared/wire.py", "shared/storage/seaweedfs.py"}),
         ("idna", {"shared/targets.py"}),
