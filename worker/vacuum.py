@@ -10,6 +10,7 @@ them again starts both.
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -45,7 +46,8 @@ def purge_until(stop: threading.Event, settings: Settings) -> None:
 def run_beside(command: Sequence[str], stop: threading.Event, settings: Settings) -> int:
     """Run a store and the purges until told to stop, or until either ends; return the exit code.
 
-    A purge in hand is left: it can be done again, and the store must hear of the end at once.
+    A purge in hand is left: it can be done again, and the store must hear of the end at once. Its thread may not see
+    the interpreter fall apart, so whoever calls this is to end the process at once.
     """
     store = subprocess.Popen(command)  # noqa: S603  the container's own command, from nobody else
     unasked = threading.Event()
@@ -78,4 +80,7 @@ def main(command: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(code)  # not by way of the interpreter's end, which a thread in the midst of a purge would abort

@@ -16,6 +16,7 @@ MENU: Final[dict[str, tuple[str, ...]]] = {
         "operations/metrics.md",
         "operations/runbook.md",
         "performance.md",
+        "performance-profiles.md",
     ),
     "Trusting it": ("privacy.md", "security.md", "reliability.md", "slow-clients.md", "hostile-input.md"),
     "Inside": ("how-it-works.md", "adr/README.md", "contributing.md", "changelog.md"),

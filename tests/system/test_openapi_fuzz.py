@@ -10,7 +10,7 @@ from stack.stack import Stack
 pytestmark = pytest.mark.system
 
 SECONDS = 20
-FEWEST = 50
+FEWEST = 20
 
 
 def test_no_fault_and_no_answer_outside_the_document(service: Stack) -> None:
