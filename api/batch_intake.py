@@ -32,6 +32,7 @@ from shared.jobs.batch_replays import accepted_batch
 from shared.jobs.batch_writer import BatchWriter
 from shared.jobs.batches import BatchLifecycle
 from shared.jobs.idempotency import KeyMark
+from shared.schemas import JobOptions
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +88,9 @@ class _Intake:
     key: HeldKey
     admitted: Admission
 
+    def begin(self, source: BatchSource, options: JobOptions) -> BatchWriter:
+        return self.batches.begin(tenant(), source, options, request_id=g.request_id)
+
     def ask_before_body(self, size_bytes: int) -> None:
         if not self.key.is_known:  # a replay costs nothing
             with _said_if_away():
@@ -105,7 +109,7 @@ def _accept_list(intake: _Intake) -> Response:
         @_said_if_away()
         def make(mark: KeyMark | None) -> _Made:
             options = wanted.options.options
-            with ExitStack() as on_failure, batches.begin(tenant(), wanted.source, options) as writer:
+            with ExitStack() as on_failure, intake.begin(wanted.source, options) as writer:
                 size_bytes = wanted.write(writer)
                 intake.ask(writer, size_bytes)
                 items = None
@@ -137,7 +141,7 @@ def _accept_photos(intake: _Intake) -> Response:
 
         @_said_if_away()
         def make(mark: KeyMark | None) -> _Made:
-            with batches.begin(tenant(), BatchSource.UPLOAD, photos.options.options) as writer:
+            with intake.begin(BatchSource.UPLOAD, photos.options.options) as writer:
                 size_bytes = n_stored = 0
 
                 def before_each(photo_bytes: int) -> None:

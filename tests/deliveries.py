@@ -38,6 +38,7 @@ def an_event(clock: Callable[[], int], tenant: str = LOCAL_TENANT, **changed: An
         "job_id": new_job_id(),
         "batch_id": None,
         "expires_ms": clock() + KEPT_S * 1000,
+        "request_id": "a-request",
     }
     return Event(**{**fields, **changed})
 

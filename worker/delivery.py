@@ -67,7 +67,7 @@ class Sender:
     def deliver(self, claim: DeliveryClaim) -> None:
         """Make one attempt and note it. What goes wrong on our side is not held against the receiver."""
         record = claim.record
-        with about(delivery=record.id, job=record.job_id, batch=record.batch_id, tenant=record.tenant):
+        with about(**record.log_context):
             self._deliver(claim)
 
     def _deliver(self, claim: DeliveryClaim) -> None:

@@ -91,7 +91,7 @@ class Fetcher:
     def fetch(self, claim: FetchClaim) -> None:
         """Make one attempt. What goes wrong on our side is not held against the photo."""
         record = claim.record
-        with about(job=record.id, batch=record.batch_id, tenant=record.tenant):
+        with about(**record.log_context):
             self._fetch_and_say(claim)
 
     def _fetch_and_say(self, claim: FetchClaim) -> None:

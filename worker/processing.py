@@ -87,7 +87,7 @@ class PhotoProcessor:
         if claim is None:
             return
         record = claim.record
-        with about(job=job_id, batch=record.batch_id, tenant=record.tenant, attempt=record.attempts):
+        with about(**record.log_context, attempt=record.attempts):
             self._attempt(claim)
 
     def _attempt(self, claim: Claim) -> None:

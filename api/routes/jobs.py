@@ -183,7 +183,7 @@ def accept(submission: Submission, admitted: Admission, mark: KeyMark | None = N
     size_bytes = size_of(photo.body) if isinstance(photo, Upload) else 0
     try:
         admitted.ask(Take(photos=1, jobs=1, size_bytes=size_bytes))
-        record = services().jobs.accept(tenant(), photo, options, QueueName.INTERACTIVE, mark)
+        record = services().jobs.accept(tenant(), photo, options, QueueName.INTERACTIVE, mark, request_id=g.request_id)
     except Transient as error:
         logger.warning("request %s: no photo is accepted: %s", g.get("request_id"), error)
         detail = "A part of the service does not answer now. Nothing was accepted; send the same again in a moment."

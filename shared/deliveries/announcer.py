@@ -53,7 +53,9 @@ class WebhookAnnouncer:
                 self._owe_job(ended, ended.announced_event, result_json)
 
     def _owe_job(self, ended: JobRecord, name: WebhookEvent, result_json: bytes) -> None:
-        event = Event(ended.tenant, name, ended.run, ended.id, ended.batch_id, ended.expires_ms)
+        event = Event(
+            ended.tenant, name, ended.run, ended.id, ended.batch_id, ended.expires_ms, request_id=ended.request_id
+        )
         shown: dict[str, Any] = job_view(ended).model_dump()
         if result_json:
             shown["result"] = _result(ended, result_json)
@@ -88,4 +90,12 @@ def _result(ended: JobRecord, result_json: bytes) -> Any:
 
 
 def _completion_of(head: BatchHead) -> Event:
-    return Event(head.tenant, WebhookEvent.BATCH_COMPLETED, _ONLY_RUN, None, head.batch_id, head.expires_ms)
+    return Event(
+        tenant=head.tenant,
+        name=WebhookEvent.BATCH_COMPLETED,
+        run=_ONLY_RUN,
+        job_id=None,
+        batch_id=head.batch_id,
+        expires_ms=head.expires_ms,
+        request_id=head.request_id,
+    )

@@ -101,6 +101,8 @@ class Event:
         The job that it is about, and the batch that it belongs to; for `batch.completed` the batch alone.
     expires_ms : int
         When the job or batch is forgotten, and all that was delivered of it.
+    request_id : str or None
+        That of the request that brought it, for log lines alone.
     """
 
     tenant: str
@@ -109,6 +111,7 @@ class Event:
     job_id: str | None
     batch_id: str | None
     expires_ms: int
+    request_id: str | None = None
 
     @property
     def object_id(self) -> str:
@@ -138,6 +141,8 @@ class DeliveryRecord:
         How many attempts of this round had a sender that did not come back.
     next_ms : int or None
         When the next attempt is due; None when there is none.
+    request_id : str or None
+        That of the request that brought what it tells of, for log lines alone.
     """
 
     id: str
@@ -155,11 +160,23 @@ class DeliveryRecord:
     interruptions: int = 0
     next_ms: int | None = None
     attempts: tuple[Attempt, ...] = ()
+    request_id: str | None = None
 
     @property
     def object_id(self) -> str:
         """What it lies beside in storage, and is deleted with; a test lies by itself."""
         return self.job_id or self.batch_id or self.id
+
+    @property
+    def log_context(self) -> dict[str, str | None]:
+        """What log lines about this delivery are about."""
+        return {
+            "request_id": self.request_id,
+            "tenant": self.tenant,
+            "job": self.job_id,
+            "batch": self.batch_id,
+            "delivery": self.id,
+        }
 
     @property
     def receiver(self) -> str:
@@ -223,6 +240,7 @@ def new_delivery(event: Event, url: str, *, now_ms: int) -> DeliveryRecord:
         created_ms=now_ms,
         expires_ms=event.expires_ms,
         next_ms=now_ms,
+        request_id=event.request_id,
     )
 
 

@@ -67,13 +67,14 @@ def _to_fields(record: DeliveryRecord) -> list[str | int | bytes]:
         "forced": int(record.is_forced),
         "next_ms": record.next_ms,
         "attempts": _lines(record.attempts),
+        "request_id": record.request_id,
     }
     return [part for name, value in fields.items() if value is not None for part in (name, value)]
 
 
 def _to_record(delivery_id: str, fields: Mapping[bytes, bytes]) -> DeliveryRecord:
     webhook_id, event, url, created_ms = orjson.loads(fields[b"fixed"])
-    next_ms = fields.get(b"next_ms")
+    next_ms, request_id = fields.get(b"next_ms"), fields.get(b"request_id")
     return DeliveryRecord(
         id=delivery_id,
         webhook_id=webhook_id,
@@ -90,6 +91,7 @@ def _to_record(delivery_id: str, fields: Mapping[bytes, bytes]) -> DeliveryRecor
         interruptions=int(fields[b"interruptions"]),
         next_ms=int(next_ms) if next_ms else None,
         attempts=decode_attempts(fields[b"attempts"]),
+        request_id=request_id.decode() if request_id else None,
     )
 
 

@@ -7,7 +7,7 @@ import itertools
 import logging
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
@@ -75,6 +75,16 @@ class Traces:
         return self.uploaded or self.ticketed or self.accompanied or self.last_outcome > 0 or self.last_rerun > 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What is written down of a request beside its photo, where that is not what is done anyway."""
+
+    options: JobOptions = field(default_factory=JobOptions)
+    queue: QueueName = QueueName.INTERACTIVE
+    mark: KeyMark | None = None
+    request_id: str | None = None
+
+
 class JobArchive:
     """Reads and writes the objects of jobs; see `shared/storage/layout.py` for what lies where."""
 
@@ -92,6 +102,8 @@ class JobArchive:
             "queue": record.queue,
             "options": record.options.model_dump(exclude_defaults=True),
         }
+        if record.request_id is not None:
+            kept["request_id"] = record.request_id
         if mark is not None:
             kept["idempotency"] = mark.as_kept()
         key = layout.options_key(record.tenant, record.id)
@@ -99,7 +111,7 @@ class JobArchive:
 
     def kept_mark(self, tenant: str, job_id: str) -> KeyMark | None:
         """Return the idempotency key that a job was made under, or None if there was none."""
-        return self._kept(tenant, job_id)[2]
+        return self._kept(tenant, job_id).mark
 
     def write_outcome(self, ended: JobRecord, result_json: bytes) -> JobRecord:
         """Write how a run ended unless that is written already; return what stands.
@@ -261,8 +273,7 @@ class JobArchive:
         if traces.last_outcome:
             record = self.outcome(tenant, job_id, traces.last_outcome)
         elif traces.uploaded and traces.batch_id is None:
-            options, queue, _ = self._kept(tenant, job_id)
-            record = new_record(job_id, tenant, options, retention_s=self._retention_s, queue=queue)
+            record = self._as_accepted(tenant, job_id)
         elif traces.ticketed:
             record = self._awaiting(tenant, job_id)
         if record and traces.uploaded and traces.last_rerun > traces.last_outcome:
@@ -277,8 +288,18 @@ class JobArchive:
             fetch = self.tickets.fetch_from(tenant, job_id)
         except ObjectMissing:
             return None
-        options, queue, _ = self._kept(tenant, job_id)
-        return new_record(job_id, tenant, options, retention_s=self._retention_s, queue=queue).awaiting(fetch)
+        return self._as_accepted(tenant, job_id).awaiting(fetch)
+
+    def _as_accepted(self, tenant: str, job_id: str) -> JobRecord:
+        kept = self._kept(tenant, job_id)
+        return new_record(
+            job_id,
+            tenant,
+            kept.options,
+            retention_s=self._retention_s,
+            queue=kept.queue,
+            request_id=kept.request_id,
+        )
 
     def find(self, tenant: str, job_id: str) -> JobRecord | None:
         """Return a job's record as storage has it, be it an item or not; None if there is none."""
@@ -290,14 +311,15 @@ class JobArchive:
                 return None
         return record
 
-    def _kept(self, tenant: str, job_id: str) -> tuple[JobOptions, QueueName, KeyMark | None]:
+    def _kept(self, tenant: str, job_id: str) -> _Kept:
         key = layout.options_key(tenant, job_id)
         try:
             kept = orjson.loads(self.objects.get(key))
             mark = KeyMark.from_kept(tenant, kept["idempotency"]) if "idempotency" in kept else None
-            return JobOptions.model_validate(kept["options"]), QueueName(kept["queue"]), mark
+            options = JobOptions.model_validate(kept["options"])
+            return _Kept(options, QueueName(kept["queue"]), mark, kept.get("request_id"))
         except ObjectMissing:
-            return JobOptions(), QueueName.INTERACTIVE, None
+            return _Kept()
         except (ValueError, KeyError, TypeError) as error:
             raise UnreadableObject(key) from error
 

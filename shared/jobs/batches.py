@@ -56,7 +56,13 @@ class BatchLifecycle:
     # Accepting
 
     def begin(
-        self, tenant: str, source: BatchSource, options: JobOptions, *, extra: dict[str, Any] | None = None
+        self,
+        tenant: str,
+        source: BatchSource,
+        options: JobOptions,
+        *,
+        extra: dict[str, Any] | None = None,
+        request_id: str | None = None,
     ) -> BatchWriter:
         """Begin a batch; nothing of it is accepted before the writer is told to commit.
 
@@ -66,6 +72,8 @@ class BatchLifecycle:
             What items get that do not say otherwise; they have no reference.
         extra : dict
             What other parts of the service keep in the manifest, as JSON.
+        request_id : str or None
+            That of the request, for log lines about its items.
 
         Raises
         ------
@@ -85,6 +93,7 @@ class BatchLifecycle:
             expires_ms=created_ms + to_ms(settings.retention_s),
             deadline_ms=created_ms + to_ms(settings.upload_deadline_s) if waits else None,
             extra=extra or {},
+            request_id=request_id,
         )
         return BatchWriter(self.jobs, head)
 

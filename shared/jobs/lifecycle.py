@@ -95,6 +95,7 @@ class JobLifecycle:
         options: JobOptions,
         queue: QueueName,
         mark: KeyMark | None = None,
+        request_id: str | None = None,
     ) -> JobRecord:
         """Take a photo, or the URL it is to be fetched from. When this returns, the job survives whatever dies next.
 
@@ -102,13 +103,22 @@ class JobLifecycle:
         ----------
         mark : KeyMark or None
             The idempotency key that the caller holds for it.
+        request_id : str or None
+            That of the request, for log lines about the job.
 
         Raises
         ------
         StorageUnavailable, RecordsUnavailable, KeyTaken
             If the photo was not accepted; nothing of it is left behind that would be measured.
         """
-        record = new_record(new_job_id(), tenant, options, retention_s=self.settings.retention_s, queue=queue)
+        record = new_record(
+            new_job_id(),
+            tenant,
+            options,
+            retention_s=self.settings.retention_s,
+            queue=queue,
+            request_id=request_id,
+        )
         if isinstance(photo, PhotoUrl):
             record = record.awaiting(FetchFrom(receiver_of(photo.url)))
         try:

@@ -45,6 +45,8 @@ class BatchHead:
         By when photos must have come that do not come with the request.
     extra : dict
         What other parts of the service keep with a batch, such as whom to call back.
+    request_id : str or None
+        That of the request that made it, for log lines alone.
     """
 
     batch_id: str
@@ -56,6 +58,7 @@ class BatchHead:
     deadline_ms: int | None = None
     total: int = 0
     extra: dict[str, Any] = field(default_factory=dict)
+    request_id: str | None = None
 
     @property
     def mark(self) -> KeyMark | None:
@@ -129,6 +132,7 @@ def item_record(head: BatchHead, item: Item, index: int) -> JobRecord:
         batch_id=head.batch_id,
         item_index=index,
         fetch=FetchFrom(receiver_of(item.url), item.line) if item.url is not None and item.error is None else None,
+        request_id=head.request_id,
     )
     return record.ended(JobStatus.REJECTED, at_ms=created_ms, error=item.error) if item.error else record
 
@@ -153,6 +157,7 @@ def encode_head(head: BatchHead) -> bytes:
             "deadline_ms": head.deadline_ms,
             "total": head.total,
             "extra": head.extra,
+            "request_id": head.request_id,
         }
     )
     if len(line) >= HEAD_BYTES:
@@ -177,6 +182,7 @@ def decode_head(line: bytes) -> BatchHead:
         deadline_ms=fields["deadline_ms"],
         total=fields["total"],
         extra=fields["extra"],
+        request_id=fields.get("request_id"),
     )
 
 

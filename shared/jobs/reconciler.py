@@ -22,6 +22,7 @@ from shared.jobs.lifecycle import JobLifecycle
 from shared.jobs.replays import restore_key_of_job
 from shared.jobs.store import Cleanup, CleanupKind
 from shared.names import QueueName, job_id_time
+from shared.observability import about
 from shared.schemas import JobStatus
 from shared.storage import layout
 
@@ -166,7 +167,7 @@ class Reconciler:
         return done
 
     def _mended(self, traces: Traces) -> str:
-        with _damage_is_logged(traces.job_id):
+        with about(job=traces.job_id, batch=traces.batch_id, tenant=traces.tenant), _damage_is_logged(traces.job_id):
             return self._mend(traces)
         return "unreadable"
 
@@ -253,12 +254,15 @@ class Reconciler:
         return len(expired)
 
     def _return_lease(self, job_id: str) -> None:
-        if self._jobs.give_up_if_exhausted(job_id):
-            return
         record = self._store.get(job_id)
-        if record is not None and not record.status.is_terminal and not self._jobs.adopt(record):
-            logger.warning("the lease of %s ran out in attempt %d", job_id, record.attempts)
-            self._jobs.ring(record)
+        if record is None:
+            return
+        with about(**record.log_context):
+            if self._jobs.give_up_if_exhausted(job_id):
+                return
+            if not record.status.is_terminal and not self._jobs.adopt(record):
+                logger.warning("the lease of %s ran out in attempt %d", job_id, record.attempts)
+                self._jobs.ring(record)
 
     def _expire(self) -> int:
         """Forget jobs whose time is over, and their objects."""

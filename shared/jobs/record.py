@@ -36,7 +36,8 @@ class JobRecord:
 
     Times are milliseconds since the epoch. `run` counts from 1 and rises with every retry; `attempts` counts the
     claims within the run. A job that is an item of a batch has its place there, which counts from 0. One that awaits a
-    photo from a URL knows where that is written down.
+    photo from a URL knows where that is written down. `request_id` is that of the request that brought it, for log
+    lines alone.
     """
 
     id: str
@@ -54,6 +55,7 @@ class JobRecord:
     batch_id: str | None = None
     item_index: int | None = None
     fetch: FetchFrom | None = None
+    request_id: str | None = None
 
     @property
     def needs_upload(self) -> bool:
@@ -71,6 +73,11 @@ class JobRecord:
             return None
         event = WebhookEvent(f"job.{self.status}")
         return event if self.options.hears_of(event) else None
+
+    @property
+    def log_context(self) -> dict[str, str | None]:
+        """What log lines about this job are about."""
+        return {"request_id": self.request_id, "tenant": self.tenant, "job": self.id, "batch": self.batch_id}
 
     def awaiting(self, fetch: FetchFrom) -> JobRecord:
         """Return this record as it is while its photo is to be fetched."""
@@ -108,6 +115,7 @@ def new_record(
     *,
     retention_s: float,
     queue: QueueName = QueueName.INTERACTIVE,
+    request_id: str | None = None,
 ) -> JobRecord:
     """Return the record of a job that was just accepted; its time of creation is that of its id."""
     created_ms = to_ms(job_id_time(job_id).timestamp())
@@ -118,6 +126,7 @@ def new_record(
         options=options,
         created_ms=created_ms,
         expires_ms=created_ms + to_ms(retention_s),
+        request_id=request_id,
     )
 
 
@@ -139,6 +148,7 @@ def encode_record(record: JobRecord) -> bytes:
             "error": record.error.model_dump() if record.error else None,
             "batch_id": record.batch_id,
             "item_index": record.item_index,
+            "request_id": record.request_id,
         }
     )
 

@@ -44,6 +44,7 @@ def job_fields(record: JobRecord) -> Fields:
         "error": error_json(record.error),
         "batch": record.batch_id,
         "item_index": record.item_index,
+        "request_id": record.request_id,
     }
     if record.fetch is not None:
         line = record.fetch.line
@@ -54,7 +55,6 @@ def job_fields(record: JobRecord) -> Fields:
 def job_of(job_id: str, fields: Mapping[bytes, bytes]) -> JobRecord:
     """Return the record that fields and values stand for."""
     error = fields.get(b"error")
-    batch_id = fields.get(b"batch")
     return JobRecord(
         id=job_id,
         tenant=fields[b"tenant"].decode(),
@@ -68,9 +68,10 @@ def job_of(job_id: str, fields: Mapping[bytes, bytes]) -> JobRecord:
         started_ms=_optional_int(fields.get(b"started_ms")),
         finished_ms=_optional_int(fields.get(b"finished_ms")),
         error=JobError.model_validate(orjson.loads(error)) if error else None,
-        batch_id=batch_id.decode() if batch_id else None,
+        batch_id=_optional_text(fields.get(b"batch")),
         item_index=_optional_int(fields.get(b"item_index")),
         fetch=_fetch_of(fields),
+        request_id=_optional_text(fields.get(b"request_id")),
     )
 
 
@@ -128,6 +129,10 @@ def batch_of(batch_id: str, fields: Mapping[bytes, bytes], gone: int) -> BatchRe
         ends_seen=EndsSeen(*(int(fields.get(name, 0)) for name in (b"window", b"ended_here", b"ended_before"))),
         announces=fields.get(b"announces") == b"1",
     )
+
+
+def _optional_text(value: bytes | None) -> str | None:
+    return value.decode() if value else None
 
 
 def _optional_int(value: bytes | None) -> int | None:

@@ -13,7 +13,9 @@ LEASE_S = 40.0
 
 
 def make_record(options: JobOptions | None = None, queue: QueueName = QueueName.INTERACTIVE) -> JobRecord:
-    return new_record(new_job_id(), LOCAL_TENANT, options or JobOptions(), retention_s=3600, queue=queue)
+    return new_record(
+        new_job_id(), LOCAL_TENANT, options or JobOptions(), retention_s=3600, queue=queue, request_id="a-request"
+    )
 
 
 def claim(store: JobStore, job_id: str) -> Claim:

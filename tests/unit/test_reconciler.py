@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from shared.errors import JobNotFound
+from shared.jobs.batch_record import BatchSource
 from shared.jobs.lifecycle import Upload
 from shared.jobs.memory_store import MemoryJobStore
 from shared.jobs.reconciler import Reconciler
@@ -267,6 +268,19 @@ def test_a_rebuild_remembers_the_queue(core: Core) -> None:
     core.lose_records()
     core.reconciler.round()
     assert core.find(record.id) == record
+
+
+@pytest.mark.parametrize("options", [JobOptions(reference="SKU-7"), JobOptions(keep_image=True)])
+def test_a_rebuild_remembers_which_request_brought_a_photo(core: Core, options: JobOptions) -> None:
+    upload = Upload(io.BytesIO(PHOTO), "image/jpeg")
+    record = core.jobs.accept(LOCAL_TENANT, upload, options, QueueName.INTERACTIVE, request_id="brought-it")
+    with core.batches.begin(LOCAL_TENANT, BatchSource.UPLOAD, JobOptions(), request_id="brought-all") as writer:
+        writer.add_upload(Upload(io.BytesIO(PHOTO), "image/jpeg"), JobOptions())
+        batch = writer.commit()
+    core.lose_records()
+    core.reconciler.round()
+    assert core.find(record.id).request_id == "brought-it"
+    assert [item.request_id for item in core.items(batch.id)] == ["brought-all"]
 
 
 def test_tenants_whose_names_begin_alike_are_kept_apart(core: Core) -> None:
