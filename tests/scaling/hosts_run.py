@@ -21,6 +21,9 @@ from typing import Any, Final
 import httpx
 import pytest
 
+from shared.config import Settings
+from shared.names import QueueName
+from shared.services import connect
 from stack.child import ChildSpec
 from stack.data_folder import LOOPBACK, free_ports
 from stack.services import services
@@ -97,7 +100,7 @@ def test_two_hosts_over_the_same_stores(tmp_path: Path, clock: Clock) -> None:
             stack.supervisor.run(spec)
         url_b = f"http://{LOOPBACK}:{port_b}"
         wait_until("the other API is ready", lambda: is_ready(url_b))
-        wait_until("the workers of both say so", lambda: len(_beats(stack)) >= 2)
+        wait_until("the workers of both say so", lambda: _live_workers(stack) >= 2)
         batch_id = _send_batch(url_b)
         load = Load([stack.url, url_b], PHOTOS, PER_S, webhook_url=f"http://{LOOPBACK}:{RECEIVER_PORT}/hook")
         load.run(lambda load: _kill_one_of_each(load, stack))
@@ -121,10 +124,10 @@ def _kill_one_of_each(load: Load, stack: Stack) -> None:
         stack.supervisor.kill(name, signal.SIGKILL)
 
 
-def _beats(stack: Stack) -> set[str]:
-    """Return the logs of workers for single photos that have measured a canary, or are ready to."""
-    ready = {"worker-interactive", f"worker-interactive{OTHER}"}
-    return {name for name in ready if "ready" in (stack.folder.logs / f"{name}.log").read_text()}
+def _live_workers(stack: Stack) -> int:
+    """Return how many workers for single photos say that they measure."""
+    names = {name.removeprefix("FACEFIT_").lower(): value for name, value in stack.settings_env.items()}
+    return connect(Settings.model_validate(names)).jobs.store.live_workers(QueueName.INTERACTIVE)
 
 
 def _send_batch(url: str) -> str:

@@ -132,7 +132,7 @@ def test_a_worker_takes_what_was_confirmed_though_both_are_killed(tmp_path: Path
     with rabbitmq(tmp_path, 1) as cluster:
         found = take_all(tmp_path, cluster)
         print(json.dumps(found, indent=1))
-        assert cluster.queues() == {"interactive": "quorum", "bulk": "quorum"}
+        assert cluster.queues() == {"interactive": "quorum"}, "its worker takes from no other"
     assert found["never taken"] <= found["may be in the hands of a killed worker"]
 
 
