@@ -184,7 +184,7 @@ _ALL: Final = (
     Metric(
         STAGE_S,
         Kind.HISTOGRAM,
-        "Seconds that a stage of a photo took: `fetch` from storage, `decode`, `mesh`, `measure`, `store`.",
+        "Seconds that a stage of a photo took: `fetch` from storage, `decode`, `mesh`, `measure`, `store`, `settle`.",
         ("queue", "stage"),
         buckets_s=PHOTO_BUCKETS_S,
     ),

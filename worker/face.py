@@ -43,6 +43,8 @@ _SCALE_DECIMALS: Final = 6
 _CONFIDENCE_DECIMALS: Final = 4
 _IRIS_RINGS: Final = ((469, 471), (474, 476))
 _PUPILS: Final = frozenset((468, 473))
+_WIDTHS: Final = {definition.key: definition.landmarks for definition in DEFINITIONS if definition.kind is Kind.WIDTH}
+_WIDTH_ENDS: Final = np.array(list(_WIDTHS.values())).T
 EYES: Final = frozenset((RIGHT_EYE_OUTER, RIGHT_EYE_INNER, LEFT_EYE_INNER, LEFT_EYE_OUTER, *range(468, 478)))
 """Corners of the eyes, pupils and rings: what every ruler in the eyes is read from."""
 
@@ -206,6 +208,7 @@ def _facts(face: _Face, scale: Scale | None, scale_reasons: tuple[str, ...]) -> 
 
 def _measurements(face: _Face, scale: Scale | None, facts: FaceFacts) -> dict[str, dict[str, Any]]:
     space = place_in_space(face.landmarks, face.camera, face.pose, scale.mm_per_px, scale.sd) if scale else None
+    widths_px = _widths_px(face.landmarks)
     measured = {}
     for definition in DEFINITIONS:
         status, reasons = judge(definition, facts)
@@ -214,7 +217,7 @@ def _measurements(face: _Face, scale: Scale | None, facts: FaceFacts) -> dict[st
             length = measure_mm(definition, space, given=_is_given(definition, scale))
             mm, mm_sd = round(length.mm, _LENGTH_DECIMALS), round(length.sd_mm, _LENGTH_DECIMALS)
         measured[definition.key] = {
-            "px": _px(definition, face.landmarks),
+            "px": widths_px.get(definition.key),
             "mm": mm,
             "mm_sd": mm_sd,
             "status": status.value,
@@ -227,12 +230,11 @@ def _is_given(definition: MeasurementDefinition, scale: Scale | None) -> bool:
     return scale is not None and scale.source == "known_pd" and frozenset(definition.landmarks) == _PUPILS
 
 
-def _px(definition: MeasurementDefinition, landmarks: NDArray[np.float64]) -> float | None:
+def _widths_px(landmarks: NDArray[np.float64]) -> dict[str, float]:
     """Measure what the picture shows; what exists in space alone has no px."""
-    if definition.kind is not Kind.WIDTH:
-        return None
-    first, second = definition.landmarks
-    return round(distance_px(landmarks, first, second), _COORDINATE_DECIMALS)
+    first, second = landmarks[_WIDTH_ENDS, :2]
+    lengths = np.hypot(*(first - second).T)
+    return {key: round(length, _COORDINATE_DECIMALS) for key, length in zip(_WIDTHS, lengths.tolist(), strict=True)}
 
 
 def _quality(face: _Face, slope: float, reasons: list[str]) -> dict[str, Any]:

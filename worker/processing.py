@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from itertools import zip_longest
 from typing import Final
 
 import orjson
@@ -21,6 +24,7 @@ from shared.results import RetakeHint
 from shared.schemas import JobError, JobStatus
 from shared.storage import layout
 from shared.telemetry.meter import Meter
+from worker.beside import Beside
 from worker.memory_limit import MemoryLimit
 from worker.photo_limits import limits_of
 from worker.pipeline import FaceFinder, Measured, Timings, measure_photo
@@ -59,8 +63,9 @@ class PhotoProcessor:
     def process_next(self, queue: QueueName) -> None:
         """Measure the next photos of a queue that takes turns, one after the other, then ring if any are left.
 
-        Each is claimed just before it is measured, so that a process that dies is charged with one. Those that are
-        not begun when they are handed out again are somebody else's.
+        Each is claimed just before it is measured, so that a process that dies is charged with one, though its bytes
+        may have been read before. How it ended is in storage before the next is begun, so that none pays for what its
+        successor does to the process. Those that are not begun when they are handed out again are somebody else's.
 
         Raises
         ------
@@ -68,15 +73,26 @@ class PhotoProcessor:
             If Redis is away; the reconciler rings again.
         """
         until_ms = self._clock() + to_ms(self._grace_s)
-        for job_id in self._jobs.store.take(queue, CHUNK, grace_s=self._grace_s):
-            if self._clock() >= until_ms or not self._memory.has_room():
-                break
-            self.process(job_id)
+        job_ids = self._jobs.store.take(queue, CHUNK, grace_s=self._grace_s)
+        with Beside(self._jobs) as beside:
+            for job_id, following in zip_longest(job_ids, job_ids[1:]):
+                if self._clock() >= until_ms or not self._memory.has_room():
+                    break
+                self.process(job_id, beside, following)
         if self._jobs.store.waiting_count(queue):
             self._jobs.doorbell.call(queue, 1)
 
-    def process(self, job_id: str) -> None:
+    def process(self, job_id: str, beside: Beside | None = None, following: str | None = None) -> None:
         """Measure one job, if it is there to be measured.
+
+        Parameters
+        ----------
+        job_id : str
+            The job.
+        beside : Beside or None
+            Where the next photo is read and this one's record ended meanwhile; None does all in turn.
+        following : str or None
+            The job that is next.
 
         Raises
         ------
@@ -88,12 +104,27 @@ class PhotoProcessor:
             return
         record = claim.record
         with about(**record.log_context, attempt=record.attempts):
-            self._attempt(claim)
+            self._attempt(claim, beside, following)
 
-    def _attempt(self, claim: Claim) -> None:
+    def _attempt(self, claim: Claim, beside: Beside | None, following: str | None) -> None:
+        with self._walls(claim):
+            data = self._photo(claim.record, beside)
+            if beside and following:
+                beside.fetch(following)
+            if data is None:
+                return
+            ended = self._measure(claim.record, data)
+            if beside:
+                beside.end(partial(self._end, claim, ended))
+            else:
+                self._end(claim, ended)
+
+    @contextmanager
+    def _walls(self, claim: Claim) -> Iterator[None]:
+        """Give a job back when an attempt at it goes wrong; nothing that it raises gets past."""
         job_id = claim.record.id
         try:
-            self._measure(claim)
+            yield
         except Transient as error:
             logger.warning("%s is put off: %s", job_id, error)
             self._meter.trouble(error)
@@ -112,12 +143,12 @@ class PhotoProcessor:
         except Transient as error:
             logger.warning("the lease must bring %s back: %s", claim.record.id, error)
 
-    def _measure(self, claim: Claim) -> None:
-        record = claim.record
+    def _photo(self, record: JobRecord, beside: Beside | None) -> bytes | None:
         with self._stage(record, "fetch"):
-            data = self._jobs.read_upload(record)
-        if data is None:
-            return
+            return (beside and beside.fetched(record.id)) or self._jobs.read_upload(record)
+
+    def _measure(self, record: JobRecord, data: bytes) -> JobRecord:
+        """Measure a photo and write how it ended; its record is still to be told."""
         timings = Timings()
         try:
             with process_ends_after(self._time_limit_s):
@@ -125,14 +156,19 @@ class PhotoProcessor:
                 preview = encode_preview(measured.photo) if record.options.keep_image else None
         except Rejected as rejection:
             with self._stage(record, "store"):
-                ended = self._jobs.finish(self._rejected(record, rejection))
+                return self._jobs.decide(self._rejected(record, rejection))
         else:
             with self._stage(record, "store"):
-                ended = self._succeed(record, measured, preview)
+                return self._succeed(record, measured, preview)
         finally:
             for stage, took_ms in timings.ms.items():
                 self._meter.observe(STAGE_S, took_ms / MS_PER_S, record.queue, stage)
-        logger.info("%s ended: %s", record.id, ended.error.code if ended.error else ended.status)
+
+    def _end(self, claim: Claim, ended: JobRecord) -> None:
+        with self._walls(claim):
+            with self._stage(claim.record, "settle"):
+                self._jobs.settle(ended)
+            logger.info("%s ended: %s", ended.id, ended.error.code if ended.error else ended.status)
 
     def _stage(self, record: JobRecord, name: str) -> AbstractContextManager[None]:
         return self._meter.timed(STAGE_S, record.queue, name)
@@ -142,7 +178,7 @@ class PhotoProcessor:
         if preview is not None:
             self._jobs.objects.put(key, preview, content_type="image/jpeg")
         succeeded = record.ended(JobStatus.SUCCEEDED, at_ms=self._clock())
-        ended = self._jobs.finish(succeeded, orjson.dumps(measured.result))
+        ended = self._jobs.decide(succeeded, orjson.dumps(measured.result))
         if preview is not None and ended.status is not JobStatus.SUCCEEDED:  # cancelled meanwhile
             self._jobs.objects.delete(key)
         return ended

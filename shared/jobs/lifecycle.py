@@ -234,6 +234,18 @@ class JobLifecycle:
             self.store.drop(record.id, record.tenant)
         return None
 
+    def peek_upload(self, job_id: str) -> bytes | None:
+        """Return the photo of a job that is not claimed yet, so that it is at hand then; None if it is not there.
+
+        Nothing follows from it: what is true of the job, and whether it may be measured, its claim tells.
+        """
+        record = self.store.get(job_id)
+        if record is None or record.status is not JobStatus.QUEUED:
+            return None
+        with suppress(ObjectMissing):
+            return self.objects.get(layout.upload_key(record.tenant, record.id, record.batch_id))
+        return None
+
     def end_as_missing(self, record: JobRecord) -> None:
         """End an item whose photo is not there as the photo's fault."""
         if record.fetch is None:
@@ -257,21 +269,40 @@ class JobLifecycle:
         StorageUnavailable, RecordsUnavailable
             If it is not known to be written; the lease brings the job back.
         """
+        ended = self.decide(ended, result_json)
+        self.settle(ended)
+        return ended
+
+    def decide(self, ended: JobRecord, result_json: bytes = b"") -> JobRecord:
+        """Take the first of the two steps of `finish`: write how a run ended. Returns what was written first.
+
+        From then on it cannot end otherwise, whatever becomes of who wrote it; `settle` is to follow.
+
+        Raises
+        ------
+        StorageUnavailable
+            If it is not known to be written; the lease brings the job back.
+        """
         if ended.options.measure_and_delete:
             ended = ended.ending_soon(self.clock() + to_ms(self.settings.measure_and_delete_after_s))
-        ended = self.archive.write_outcome(ended, result_json)
-        self._settle(ended)
-        return ended
+        return self.archive.write_outcome(ended, result_json)
 
     def adopt(self, record: JobRecord) -> bool:
         """End a record by the outcome that storage holds of its run; False if there is none."""
         ended = self.archive.outcome(record.tenant, record.id, record.run)
         if ended is None:
             return False
-        self._settle(ended)
+        self.settle(ended)
         return True
 
-    def _settle(self, ended: JobRecord) -> None:
+    def settle(self, ended: JobRecord) -> None:
+        """Take the second step of `finish`: end the record as storage says, and pay what that brings about.
+
+        Raises
+        ------
+        RecordsUnavailable
+            If it is not known to be ended; the lease brings the job back.
+        """
         settlement = self.store.settle(ended)
         if settlement in {Settlement.SETTLED, Settlement.LAST}:
             self.debts.pay(ended, settlement)

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
+from shared.jobs.store import Claim
 from shared.storage import layout
 from tests.faults import points
 from tests.faults.photos import GLUTTON, POISON
@@ -23,6 +24,8 @@ INTO_THE_INFERENCE_S: Final = 0.003
 WAITS_S: Final = 60.0
 ROOM_BYTES: Final = 64 * 2**20
 _POLL_S: Final = 0.02
+_REMEMBERED: Final = 4
+"""Photos: the one that is measured, the next, and two more."""
 
 
 def die() -> None:
@@ -54,11 +57,18 @@ class Before:
 
 
 class FailingStore(Before):
-    """The records of jobs."""
+    """The records of jobs; it tells storage which photo is about to be measured."""
+
+    def __init__(self, real: Any, marked: Points, objects: FailingObjects) -> None:
+        super().__init__(real, marked)
+        self._objects = objects
 
     def claim(self, *args: Any, **options: Any) -> Any:
         self._die_at(points.BEFORE_CLAIM)
         claim = self._real.claim(*args, **options)
+        if isinstance(claim, Claim):
+            record = claim.record
+            self._objects.claimed_key = layout.upload_key(record.tenant, record.id, record.batch_id)
         self._die_at(points.AFTER_CLAIM)
         return claim
 
@@ -69,18 +79,27 @@ class FailingStore(Before):
 
 
 class FailingObjects(Before):
-    """Storage; it remembers the photo that was read last, for the finder."""
+    """Storage; it remembers the photos that were read last, also ahead of their claim, for the finder."""
 
     def __init__(self, real: Any, marked: Points) -> None:
         super().__init__(real, marked)
-        self.in_hand = b""
+        self.claimed_key = ""
+        self._read: dict[str, bytes] = {}
+
+    @property
+    def in_hand(self) -> bytes:
+        """The photo that was claimed last."""
+        return self._read.get(self.claimed_key, b"")
 
     def get(self, key: str, **options: Any) -> bytes:
         if not key.startswith(layout.UPLOADS):
             return bytes(self._real.get(key, **options))
         self._wait_at(points.WAIT_BEFORE_READ)
-        self.in_hand = bytes(self._real.get(key, **options))
-        return self.in_hand
+        data = bytes(self._real.get(key, **options))
+        self._read[key] = data
+        for oldest in list(self._read)[:-_REMEMBERED]:
+            del self._read[oldest]
+        return data
 
     def put(self, key: str, *args: Any, **options: Any) -> None:
         self._real.put(key, *args, **options)
@@ -174,6 +193,6 @@ def break_jobs(jobs: Any, marked: Points) -> FailingObjects:
     """Put these before what the life of jobs uses; return its storage."""
     objects = FailingObjects(jobs.objects, marked)
     jobs.objects = jobs.archive.objects = objects
-    jobs.store = FailingStore(jobs.store, marked)
+    jobs.store = FailingStore(jobs.store, marked, objects)
     jobs.doorbell = FailingDoorbell(jobs.doorbell, marked)
     return objects

@@ -174,9 +174,15 @@ class Counting:
 
 def test_a_large_photo_is_measured_on_no_more_pixels_than_it_needs(mesh: FaceFinder) -> None:
     counting = Counting(mesh)
-    result = measure_photo(enlarged_jpeg(HOPPER, 7), JobOptions(), counting, LIMITS).result
-    assert counting.shown == [("detect", (1050, 896))]
-    assert (result["image"]["width"], result["image"]["height"]) == (3584, 4200)
+    result = measure_photo(enlarged_jpeg(HOPPER, 8), JobOptions(), counting, LIMITS).result
+    assert counting.shown == [("detect", (1200, 1024))]
+    assert (result["image"]["width"], result["image"]["height"]) == (4096, 4800)
+
+
+def test_a_phones_portrait_is_decoded_once(mesh: FaceFinder) -> None:
+    counting = Counting(mesh)
+    measure_photo(enlarged_jpeg(HOPPER, 6.72), JobOptions(), counting, LIMITS)
+    assert counting.shown == [("detect", (2016, 1721))]
 
 
 def test_a_small_face_in_a_large_photo_is_looked_at_again(mesh: FaceFinder) -> None:

@@ -47,8 +47,8 @@ def test_a_doorbell_too_many_does_nothing(core: Core) -> None:
 
 def test_what_is_not_begun_in_time_is_left_to_others(core: Core) -> None:
     class Slow(PhotoProcessor):
-        def process(self, job_id: str) -> None:
-            super().process(job_id)
+        def process(self, job_id: str, *args: Any) -> None:
+            super().process(job_id, *args)
             core.clock.advance(4)
 
     batch = core.accept_batch(str(number) for number in range(16))

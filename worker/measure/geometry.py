@@ -100,9 +100,9 @@ def bounding_box(landmarks: NDArray[np.float64]) -> BoundingBox:
         If the mesh has another shape or is not finite.
     """
     _check_mesh(landmarks)
-    skin = landmarks[:CANONICAL_POINTS, :2]
-    (left, top), (right, bottom) = skin.min(axis=0), skin.max(axis=0)
-    return BoundingBox(x=float(left), y=float(top), width=float(right - left), height=float(bottom - top))
+    x, y = landmarks[:CANONICAL_POINTS, :2].T
+    left, top = float(x.min()), float(y.min())
+    return BoundingBox(x=left, y=top, width=float(x.max()) - left, height=float(y.max()) - top)
 
 
 def _check_mesh(landmarks: NDArray[np.float64]) -> None:

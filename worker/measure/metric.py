@@ -142,18 +142,21 @@ def measure_mm(definition: MeasurementDefinition, face: FaceInSpace, *, given: b
 
 
 def _width(definition: MeasurementDefinition, face: FaceInSpace) -> Length:
-    first, second = face.points_mm[definition.landmarks, :]
-    across = first - second
-    width_mm = float(np.linalg.norm(across))
+    # Numbers of Python's own from here on: of two points numpy takes four times as long to do the same.
+    (x, y, z), (other_x, other_y, other_z) = face.points_mm[definition.landmarks, :].tolist()
+    across_x, across_y, across_z = x - other_x, y - other_y, z - other_z
+    width_mm = hypot(across_x, across_y, across_z)
     if width_mm == 0:
         raise ValueError(f"the points of {definition.key} coincide")
-    perspective_mm = float((_perspective_mm(first, face) - _perspective_mm(second, face)) @ across[:2]) / width_mm
+    distance_mm = face.distance.mm
+    share, other_share = _perspective_share(z, distance_mm), _perspective_share(other_z, distance_mm)
+    added_x, added_y = x * share - other_x * other_share, y * share - other_y * other_share
     return Length(
         width_mm,
         root_sum_of_squares(
             _common_terms_mm(width_mm, definition, face),
-            perspective_term_mm(perspective_mm, _focal_sd_fraction(face)),
-            depth_term_mm(width_mm, across[2]),
+            perspective_term_mm((added_x * across_x + added_y * across_y) / width_mm, _focal_sd_fraction(face)),
+            depth_term_mm(width_mm, across_z),
             _turn_term_mm(width_mm, definition, face),
         ),
     )
@@ -196,10 +199,10 @@ def _turn_term_mm(length_mm: float, definition: MeasurementDefinition, face: Fac
     return turn_term_mm(length_mm, definition.turn.remaining_sd(face.turned.yaw_deg, face.turned.pitch_deg))
 
 
-def _perspective_mm(point_mm: NDArray[np.float64], face: FaceInSpace) -> NDArray[np.float64]:
+def _perspective_share(depth_mm: float, distance_mm: float) -> float:
     """Tell how much of a point's x and y perspective added: (x - c)(q d/f) of (x - c)(s + q d/f)."""
-    added = PERSPECTIVE_SHARE * point_mm[2] / face.distance.mm
-    return np.asarray(point_mm[:2] * added / (1 + added))
+    added = PERSPECTIVE_SHARE * depth_mm / distance_mm
+    return added / (1 + added)
 
 
 def _focal_sd_fraction(face: FaceInSpace) -> float:

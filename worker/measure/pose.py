@@ -118,7 +118,7 @@ def estimate_pose(landmarks: NDArray[np.float64], camera: Camera) -> Pose:
         If the mesh has another shape, is not finite, or has no extent.
     """
     points = to_millimetres(landmarks, 1.0, camera)[:CANONICAL_POINTS]
-    if not (np.ptp(points, axis=0)[:2] > 0).all():
+    if not (points[:, :2] != points[0, :2]).any(axis=0).all():
         raise ValueError("a mesh has an extent")
     return pose_of(turn_onto(_model(), points)[0])
 

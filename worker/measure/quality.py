@@ -232,19 +232,21 @@ def _eye_boxes(pixels: NDArray[np.uint8], landmarks: NDArray[np.float64]) -> NDA
     columns, rows = (np.arange(round(side * _SHARP_UNIT_PX)) - side * _SHARP_UNIT_PX / 2 for side in _EYE_BOX)
     middles = np.stack([(flat[33] + flat[133]) / 2, (flat[263] + flat[362]) / 2])
     middles = middles - 0.05 * unit_px * down  # the brow belongs to it
-    grid = scale * (columns[:, np.newaxis] * across + rows[:, np.newaxis, np.newaxis] * down)
-    places = middles[:, np.newaxis, np.newaxis] + grid
+    across, down = across[:, np.newaxis, np.newaxis], down[:, np.newaxis, np.newaxis]
+    grid = scale * (columns * across + rows[:, np.newaxis] * down)
+    places = middles.T[:, :, np.newaxis, np.newaxis] + grid[:, np.newaxis]
     if scale < 2:  # noqa: PLR2004 - below, bilinear samples miss no pixel
-        return _bilinear(pixels, places)
+        return _bilinear(pixels, *places)
     step = scale / 4 * np.array([-1.0, 1.0])
-    shifts = [x * across + y * down for x in step for y in step]
-    return np.asarray(sum(_bilinear(pixels, places + shift) for shift in shifts) / len(shifts), dtype=np.float32)
+    shifts = [(x * across + y * down)[:, np.newaxis] for x in step for y in step]
+    return np.asarray(sum(_bilinear(pixels, *(places + shift)) for shift in shifts) / len(shifts), dtype=np.float32)
 
 
-def _bilinear(pixels: NDArray[np.uint8], places: NDArray[np.float64]) -> NDArray[np.float32]:
+def _bilinear(pixels: NDArray[np.uint8], across: NDArray[np.float64], down: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Read the green between px: `across` and `down` are x and y of the places [px], of any one shape."""
     height, width = pixels.shape[:2]
-    x = places[..., 0].clip(0, width - 1.001).astype(np.float32)
-    y = places[..., 1].clip(0, height - 1.001).astype(np.float32)
+    x = across.clip(0, width - 1.001).astype(np.float32)
+    y = down.clip(0, height - 1.001).astype(np.float32)
     left, top = x.astype(np.intp), y.astype(np.intp)
     x -= left
     y -= top
@@ -252,8 +254,10 @@ def _bilinear(pixels: NDArray[np.uint8], places: NDArray[np.float64]) -> NDArray
     at = 3 * (top * width + left)
     below = 3 * width if height > 1 else 0
     beside = 3 if width > 1 else 0
-    upper = green[at] * (1 - x) + green[at + beside] * x
-    lower = green[at + below] * (1 - x) + green[at + below + beside] * x
+    before = 1 - x
+    upper = green.take(at) * before + green.take(at + beside) * x
+    at += below
+    lower = green.take(at) * before + green.take(at + beside) * x
     return np.asarray(upper * (1 - y) + lower * y, dtype=np.float32)
 
 

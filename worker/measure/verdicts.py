@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -248,9 +249,7 @@ def judge(definition: MeasurementDefinition, facts: FaceFacts) -> tuple[Measurem
     reasons : list of str
         Every reason that holds, the scale's last; empty when `ok`.
     """
-    found = [
-        (rule.reason, rule.when(definition, facts)) for rule in _RULES if rule.regions.intersection(definition.needs)
-    ]
+    found = [(rule.reason, rule.when(definition, facts)) for rule in _rules_concerning(definition.needs)]
     holding = [(reason, status) for reason, status in found if status is not _OK]
     scale = _NOT_MEASURABLE if facts.scale_status is None else facts.scale_status
     status = _worst([scale, *(status for _, status in holding)])
@@ -258,6 +257,11 @@ def judge(definition: MeasurementDefinition, facts: FaceFacts) -> tuple[Measurem
     if scale is not _OK:
         reasons.extend(facts.scale_reasons or ("scale_uncertain",))
     return status, list(dict.fromkeys(reasons))
+
+
+@cache
+def _rules_concerning(needs: tuple[Region, ...]) -> tuple[_Rule, ...]:
+    return tuple(rule for rule in _RULES if rule.regions.intersection(needs))
 
 
 def points_outside(places: ArrayLike, width_px: int, height_px: int) -> frozenset[int]:
