@@ -13,8 +13,11 @@ export function Detail({ run, item, children }: { run: Run; item: Item; children
   const heading = useRef<HTMLHeadingElement>(null);
   const isOpen = OPEN.has(item.status);
   useEffect(() => {
-    if (!isOpen) void readItem(run.id, item.index).catch((error: Error) => tell(error.message));
-  }, [run.id, item.index, isOpen]);
+    if (isOpen || item.isRead) return;
+    const stop = new AbortController();
+    readItem(run.id, item.index, stop.signal).catch((error: Error) => stop.signal.aborted || tell(error.message));
+    return () => stop.abort();
+  }, [run.id, item.index, isOpen, item.isRead]);
   useEffect(() => {
     if (run.kind === "batch") {
       heading.current?.focus({ preventScroll: true });
@@ -41,11 +44,16 @@ export function Stepper({ run, item }: { run: Run; item: Item }) {
     const other = run.items[place + by];
     if (other) opened.value = { run: run.id, index: other.index };
   };
+  const close = () => {
+    opened.value = null;
+    // Back to where it was opened, unless the table shows another page by now.
+    document.querySelector<HTMLElement>(`.photos tr[data-index="${item.index}"] button`)?.focus();
+  };
   return (
     <div class="stepper">
       <button type="button" class="chip" disabled={place <= 0} onClick={() => step(-1)}>← Previous</button>
       <button type="button" class="chip" disabled={place >= run.items.length - 1} onClick={() => step(1)}>Next →</button>
-      <button type="button" class="chip" onClick={() => (opened.value = null)}>Close</button>
+      <button type="button" class="chip" onClick={close}>Close</button>
     </div>
   );
 }

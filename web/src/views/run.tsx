@@ -32,11 +32,12 @@ function Trouble({ text }: { text: string }) {
 }
 
 export function RunPicker() {
-  if (runs.value.length < 2) return null;
+  const own = runs.value.filter(({ isOwn }) => isOwn);
+  if (own.length < 2) return null;
   return (
     <div class="toolbar" role="group" aria-label="Measured in this tab">
       <span class="quiet">Measured in this tab:</span>
-      {runs.value.map((run) => (
+      {own.map((run) => (
         <button type="button" class="chip" key={run.id} aria-pressed={run.id === current.value} onClick={() => {
           current.value = run.id;
           opened.value = run.kind === "job" ? { run: run.id, index: 0 } : null;
