@@ -139,6 +139,8 @@ def test_a_limit_and_a_service_that_is_away_are_told_in_words(open_page: Open, k
     visit.measure()
     expect(page.locator(".notice")).to_contain_text("more than your limit allows")
     expect(page.locator(".notice")).to_contain_text("Try again in")
+    expect(page.locator(".notice")).not_to_contain_text("Retry-After")
+    page.get_by_role("button", name="Dismiss").click()
     keyed.stop()
     expect(page.locator(".notice.bad")).to_contain_text("The service does not answer")
     keyed.start()

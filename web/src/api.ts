@@ -2,6 +2,7 @@
 
 import { signal } from "@preact/signals";
 import type { ProblemBody } from "./types";
+import { duration, errorInWords, isAboutPhotos } from "./words";
 
 const KEY = "facefit_key";
 const DEFAULT_RETRY_S = 2;
@@ -31,12 +32,12 @@ export class ServiceError extends Error {
   constructor(
     readonly status: number,
     readonly code: string,
-    message: string,
+    /** What happened, without when to try again. */
+    readonly plain: string,
     readonly retryAfterS: number | null = null,
   ) {
-    super(message);
+    super(retryAfterS === null ? plain : `${plain} Try again in ${duration(retryAfterS)}.`);
   }
-
 }
 
 const PASSING: ReadonlySet<number> = new Set([0, 429, 502, 503, 504]);
@@ -64,20 +65,20 @@ export function problem(status: number, text: string, retryAfter: string | null,
   }
   const code = body.code ?? `http_${status}`;
   const after = retryAfter === null ? null : Number(retryAfter) || null;
-  const again = after === null ? "" : ` Try again in ${after} s.`;
   const fields = body.errors?.map(({ field, message }) => `${field}: ${message}`).join("; ");
   if (status === 401) {
     if (sentKey === key.value) keyWanted.value = true; // else another was given meanwhile, and this is about the old one
     const said = sentKey ? "The service does not know this API key." : "This service needs an API key.";
     return new ServiceError(status, code, `${said} Enter one with “API key” above.`, after);
   }
-  if (status === 429) return new ServiceError(status, code, `That is more than your limit allows. ${forPeople(body.detail ?? "")}${again}`, after);
-  if (status === 503) return new ServiceError(status, code, `The service is busy or a part of it is away.${again}`, after);
+  if (status === 429) return new ServiceError(status, code, `That is more than your limit allows. ${forPeople(body.detail ?? "")}`, after);
+  if (status === 503) return new ServiceError(status, code, `The service is busy or a part of it is away.`, after);
   if (status >= 500) {
     const id = body.request_id ? ` Report this id: ${body.request_id}` : "";
     return new ServiceError(status, code, `The service made a mistake.${id}`, after);
   }
-  return new ServiceError(status, code, fields || body.detail || `The service answered ${status}.`, after);
+  const said = fields || body.detail || (status === 413 ? "That is more than the service takes at once." : `The service answered ${status}.`);
+  return new ServiceError(status, code, isAboutPhotos(code) ? `${errorInWords(code)}. ${said}` : said, after);
 }
 
 /** Ask the service; raises `ServiceError` for all that is no success. */
@@ -123,7 +124,7 @@ export async function readPatiently<T>(path: string, signal: AbortSignal): Promi
         return await read<T>(path, { signal });
       } catch (error) {
         if (!passes(error)) throw error;
-        waiting.value = error.message;
+        waiting.value = error.plain;
         await pause(error.retryAfterS ?? waited, signal);
       }
     }

@@ -28,8 +28,10 @@ function App() {
       </header>
       <div class="notices" aria-live="assertive">
         {away.value && <p class="notice bad">{AWAY}</p>}
-        {waiting.value && !away.value && waiting.value !== notice.value && <p class="notice doubt">{waiting.value} What was accepted goes on, and this page asks again by itself.</p>}
-        {notice.value && !(away.value && notice.value === AWAY) && <p class="notice">{notice.value} <button type="button" class="link" onClick={() => tell(null)}>Dismiss</button></p>}
+        {waiting.value && !away.value && <p class="notice doubt">{waiting.value} What was accepted goes on, and this page asks again by itself.</p>}
+        {notice.value && !(away.value && notice.value.text === AWAY) && (
+          <p class={notice.value.isBad ? "notice bad" : "notice"}>{notice.value.text} <button type="button" class="link" onClick={() => tell(null)}>Dismiss</button></p>
+        )}
       </div>
       <main id="main" tabIndex={-1}>
         <div hidden={here !== "#/"}><Measure isShown={here === "#/"} /></div>
@@ -50,7 +52,7 @@ effect(() => {
 effect(() => {
   const [, view = ""] = place.value.split("/");
   const label = VIEWS.find(([path]) => path === `#/${view}`)?.[1] ?? "Measure";
-  document.title = view ? `${label} – facefit` : "facefit: millimetres from a face photo";
+  document.title = view ? `${label} · facefit` : "facefit: millimetres from a face photo";
   tell(null); // what was told was about the view before
 });
 render(<App />, document.getElementById("app")!);

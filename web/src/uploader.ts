@@ -29,11 +29,28 @@ const STRINGS = {
   xFilesSelected: { 0: "%{smart_count} photo", 1: "%{smart_count} photos" },
   uploadXFiles: { 0: "Measure %{smart_count} photo", 1: "Measure %{smart_count} photos" },
   uploadXNewFiles: { 0: "Measure %{smart_count} photo", 1: "Measure %{smart_count} photos" },
-  uploadingXFiles: { 0: "Sending %{smart_count} photo", 1: "Sending %{smart_count} photos" },
+  uploadingXFiles: { 0: "%{smart_count} photo", 1: "%{smart_count} photos" }, // also once it could not be sent
+  filesUploadedOfTotal: { 0: "%{complete} of %{smart_count} photo", 1: "%{complete} of %{smart_count} photos" },
+  retryUpload: "Send again",
+  cancelUpload: "Do not send",
+  importFrom: "%{name}",
+  removeFile: "Leave out",
+  addMore: "More photos",
+  addMoreFiles: "Choose more photos",
+  addingMoreFiles: "More photos",
   uploading: "Sending",
   complete: "Sent",
   uploadFailed: "Not sent",
   retry: "Send again",
+};
+
+const CORE_STRINGS = {
+  failedToUpload: "%{file} was not sent",
+  noDuplicates: "“%{fileName}” is there already",
+  exceedsSize: "%{file} is larger than %{size}",
+  aggregateExceedsSize: "These photos have %{size} together; %{sizeAllowed} can be sent at once",
+  youCanOnlyUploadX: { 0: "%{smart_count} photo can be sent at once", 1: "%{smart_count} photos can be sent at once" },
+  youCanOnlyUploadFileTypes: "That is no photo; send JPEG, PNG, WebP, HEIC or AVIF",
 };
 
 /** Uppy's thumbnails call it a bug when photos leave before their turn, as they do here once they are sent. */
@@ -79,11 +96,12 @@ function keepOpen(event: BeforeUnloadEvent): void {
   event.preventDefault();
 }
 
-export function makeUploader(target: HTMLElement, theme: "light" | "dark", tell: (text: string) => void): { uppy: Uppy<Meta, Answer>; close: () => void } {
+export function makeUploader(target: HTMLElement, theme: "light" | "dark", tell: (what: string | Error) => void): { uppy: Uppy<Meta, Answer>; close: () => void } {
   const uppy = new Uppy<Meta, Answer>({
     restrictions: { maxFileSize: MAX_PHOTO_BYTES, maxTotalFileSize: MAX_BATCH_BYTES, maxNumberOfFiles: MAX_PHOTOS, allowedFileTypes: ACCEPTED },
     allowMultipleUploadBatches: false,
     logger: LOGGER,
+    locale: { strings: CORE_STRINGS, pluralize: (count) => (count === 1 ? 0 : 1) },
     onBeforeFileAdded: (file, files) => {
       if (Object.hasOwn(files, file.id)) return false; // the same file once more
       const name = apart(file, files);
@@ -128,7 +146,7 @@ export function makeUploader(target: HTMLElement, theme: "light" | "dark", tell:
   uppy.on("upload-error", (_, error, response) => {
     const isAway = !response || !("status" in response) || !response.status;
     away.value = isAway;
-    tell(isAway ? problem(0, "", null).message : error.message);
+    tell(isAway ? problem(0, "", null) : new Error(error.message));
   });
   uppy.on("cancel-all", () => removeEventListener("beforeunload", keepOpen));
   uppy.on("complete", ({ successful = [], failed = [] }) => {

@@ -15,7 +15,7 @@ export function Batches() {
     void read<Batch>(`/v1/batches/${batch.id}/${what}`, { method: "POST" }).then(() => {
       followAgain(batch.id);
       list.reload();
-    }, (error: Error) => tell(error.message));
+    }, tell);
   return (
     <>
       <h1>Batches</h1>
@@ -46,7 +46,7 @@ export function Batches() {
 export function Listed<T>({ list, none, children }: { list: Paged<T>; none: string; children: preact.ComponentChildren }) {
   return (
     <>
-      {list.trouble && <p class="refused" role="alert">{list.trouble} <button type="button" class="link" onClick={list.reload}>Try again</button></p>}
+      {list.trouble && <p class="refused" role="alert">{list.trouble} <button type="button" class="link" onClick={list.reload}>Try now</button></p>}
       {!list.rows && !list.trouble && <p class="quiet" role="status">Reading …</p>}
       {list.rows?.length === 0 && <p class="empty card">{none}</p>}
       {list.rows && list.rows.length > 0 && children}

@@ -6,7 +6,7 @@ import { save } from "../api";
 import { definitions, tell } from "../app-state";
 import { type Item, OPEN, opened, readItem, type Run } from "../runs";
 import type { Definition, Face, JobResult } from "../types";
-import { errorInWords, fixed, inWords, millimetres, statusInWords, title, verdict, when } from "../words";
+import { errorInWords, fixed, inWords, millimetres, sentence, statusInWords, title, verdict, when } from "../words";
 import { Stage } from "./stage";
 
 export function Detail({ run, item, children }: { run: Run; item: Item; children?: ComponentChildren }) {
@@ -15,7 +15,7 @@ export function Detail({ run, item, children }: { run: Run; item: Item; children
   useEffect(() => {
     if (isOpen || item.isRead) return;
     const stop = new AbortController();
-    readItem(run.id, item.index, stop.signal).catch((error: Error) => stop.signal.aborted || tell(error.message));
+    readItem(run.id, item.index, stop.signal).catch((error: Error) => stop.signal.aborted || tell(error));
     return () => stop.abort();
   }, [run.id, item.index, isOpen, item.isRead]);
   useEffect(() => {
@@ -73,7 +73,7 @@ function Refused({ item }: { item: Item }) {
   return (
     <div class="refused" role="alert">
       <h3>{errorInWords(error.code)}</h3>
-      <p>{error.message}</p>
+      <p>{sentence(error.message)}</p>
       {error.retake.length > 0 && (
         <>
           <p>What would help:</p>
@@ -216,7 +216,7 @@ function Values({ face, active, pinned, setActive, setPinned }: ValuesProps) {
 }
 
 function Meaning({ definition, face }: { definition: Definition | undefined; face: Face }) {
-  if (!definition) return <p id="meaning" class="meaning quiet">Point at a measurement, or tab to it, to see its points and what it means.</p>;
+  if (!definition) return <p id="meaning" class="meaning quiet">Point at a measurement, or tap it or tab to it, to see its points and what it means.</p>;
   const value = face.measurements[definition.key];
   return (
     <div id="meaning" class="meaning" data-key={definition.key}>
@@ -235,7 +235,7 @@ function Meaning({ definition, face }: { definition: Definition | undefined; fac
 function Files({ item, face }: { item: Item; face: number }) {
   const where = `/v1/jobs/${item.jobId}`;
   const stem = item.name.replace(/\.[^.]*$/, "");
-  const get = (path: string, ending: string) => () => void save(path, `${stem}${ending}`).catch((error: Error) => tell(error.message));
+  const get = (path: string, ending: string) => () => void save(path, `${stem}${ending}`).catch(tell);
   return (
     <p class="files">
       <span>Save:</span>

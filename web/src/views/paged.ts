@@ -45,8 +45,8 @@ export function usePaged<T extends { id: string }>(path: string, isMoving: (row:
           isAnyMoving = page.data.some(isMoving);
         } catch (error) {
           if (stop.signal.aborted) return;
-          setTrouble((error as Error).message);
-          if (!passes(error)) return;
+          if (!passes(error)) return setTrouble((error as Error).message);
+          setTrouble(`${error.plain} This page asks again by itself.`);
         }
         await pause(isAnyMoving && !document.hidden ? AGAIN_S : SELDOM_S, stop.signal);
       }

@@ -65,7 +65,7 @@ export function countsInWords(batch: NonNullable<Run["batch"]>): string {
 function BatchHead({ run }: { run: Run }) {
   const batch = run.batch!;
   const isOver = batch.status === "completed" || batch.status === "cancelled";
-  const on = (what: () => Promise<void>) => () => void what().catch((error: Error) => tell(error.message));
+  const on = (what: () => Promise<void>) => () => void what().catch(tell);
   return (
     <>
       <header class="detail-head">
@@ -85,7 +85,7 @@ function BatchHead({ run }: { run: Run }) {
 function DeleteButton({ run, what }: { run: Run; what: string }) {
   const remove = () => {
     if (!confirm(`Delete ${what} from the service now? It cannot be undone.`)) return;
-    deleteRun(run).then(() => tell("Deleted. The bytes leave the service's files within 15 minutes."), (error: Error) => tell(error.message));
+    deleteRun(run).then(() => tell("Deleted. The bytes leave the service's files within 15 minutes."), tell);
   };
   return <button type="button" class="chip danger" onClick={remove}>Delete now</button>;
 }
