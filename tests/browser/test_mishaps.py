@@ -66,7 +66,7 @@ def test_a_photo_picked_twice_is_sent_once_under_its_own_name(open_page: Open) -
     visit.pick(HOPPER)
     expect(visit.page.get_by_role("button", name="Measure 1 photo")).to_be_visible()
     visit.pick(HOPPER)
-    expect(visit.page.get_by_text("is there already")).to_be_visible()
+    expect(visit.page.get_by_text("is there already").first).to_be_visible()
     visit.measure()
     expect(visit.page.locator("#detail-title")).to_have_text(HOPPER.name)
 
