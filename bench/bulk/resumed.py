@@ -54,7 +54,7 @@ def written(folder: Path, photos: Sequence[MadePhoto]) -> None:
 
 
 def started(folder: Path, out: Path, url: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "facefit", "bulk", folder, "--out", out, "--json", "--url", url]
+    command = [sys.executable, "-m", "facefit", "bulk", str(folder), "--out", str(out), "--json", "--url", url]
     env = {**os.environ, "PYTHONPATH": str(ROOT / "client" / "src")}
     return subprocess.Popen(command, env=env, stdout=subprocess.PIPE)
 
@@ -72,11 +72,11 @@ def killed_once_sent(process: subprocess.Popen[bytes], state: Path, wanted: int)
 
 def items_of(http: httpx.Client, batch_id: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    cursor: str | None = ""
-    while cursor is not None:
-        query = {"limit": PAGE, **({"cursor": cursor} if cursor else {})}
+    query: dict[str, str | int] = {"limit": PAGE}
+    while query.get("cursor", "") is not None:
         page = http.get(f"/v1/batches/{batch_id}/items", params=query).raise_for_status().json()
-        found, cursor = found + page["data"], page["next_cursor"]
+        found += page["data"]
+        query["cursor"] = page["next_cursor"]
     return found
 
 

@@ -143,6 +143,8 @@ export function makeUploader(target: HTMLElement, theme: "light" | "dark", tell:
     tell("");
     addEventListener("beforeunload", keepOpen);
   });
+  // Back to the photos that are there: the panel for more of them covers the button that sends them.
+  uppy.on("restriction-failed", () => uppy.getPlugin<Dashboard<Meta, Answer>>("Dashboard")!.hideAllPanels());
   uppy.on("upload-error", (_, error, response) => {
     const isAway = !response || !("status" in response) || !response.status;
     away.value = isAway;
