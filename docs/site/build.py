@@ -25,6 +25,7 @@ ROOT: Final = DOCS.parent
 PICTURES: Final = frozenset({".svg", ".png", ".jpg"})
 
 _LINK: Final = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^()\s]+)\)")
+_FILE_NAME: Final = re.compile(r"[\w./-]+\.md")
 _CODE: Final = re.compile(r"(^```.*?^```$|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
 _LANGUAGES: Final = {".py": "python", ".sh": "sh", ".mjs": "js", ".yml": "yaml", ".yaml": "yaml", ".json": "json"}
 
@@ -93,6 +94,8 @@ class Layout:
         if not target.exists():
             message = f"{source.relative_to(ROOT)} links to {address}, which is not there"
             raise LinkNowhere(message)
+        if _FILE_NAME.fullmatch(text) and target in self._pages:
+            text = _title(target)  # where files are browsed, their names say more
         return f"{sign}[{text}]({_from(place, self._place_of(target))}{hash_sign}{anchor})"
 
     def _place_of(self, target: Path) -> PurePosixPath:
@@ -101,6 +104,12 @@ class Layout:
         if target.suffix in PICTURES and target.is_relative_to(DOCS):
             return PurePosixPath(target.relative_to(DOCS).as_posix())
         return self._shown.setdefault(target, PurePosixPath("files", f"{target.relative_to(ROOT).as_posix()}.md"))
+
+
+def _title(source: Path) -> str:
+    """Return what a page calls itself."""
+    heading = re.search(r"^# (.+)$", source.read_text(encoding="utf-8"), re.MULTILINE)
+    return heading[1] if heading else source.stem
 
 
 def _from(place: PurePosixPath, target: PurePosixPath) -> str:

@@ -33,11 +33,11 @@ PATIENCE_S = 240.0
 
 @dataclass
 class KeyedApi:
-    """An API process with a key, over storage and records of its own; nobody measures what it takes."""
+    """An API with a key, over storage and records of its own, and their upkeep; nobody measures what it takes."""
 
     stores: Stack
     port: int = field(default_factory=lambda: free_ports(1)[0])
-    process: subprocess.Popen[bytes] | None = None
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     key: str = ""
 
     def __post_init__(self) -> None:
@@ -54,32 +54,42 @@ class KeyedApi:
         }
 
     def start(self) -> None:
-        command = (sys.executable, "-m", "gunicorn", "-c", "python:api.gunicorn_conf", "api.wsgi:app")
-        self.process = subprocess.Popen(
-            command, env=self.env, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        commands = (
+            (sys.executable, "-m", "gunicorn", "-c", "python:api.gunicorn_conf", "api.wsgi:app"),
+            (sys.executable, "-m", "worker.upkeep"),
         )
+        quiet = subprocess.DEVNULL
+        self.processes = [
+            subprocess.Popen(command, env=self.env, cwd=ROOT, stdout=quiet, stderr=quiet) for command in commands
+        ]
         until = time.monotonic() + PATIENCE_S
-        while not self.wants_a_key():
+        while not self.takes_its_key():
             assert time.monotonic() < until, "the API with a key does not come up"
             time.sleep(0.1)
 
-    def wants_a_key(self) -> bool:
+    def takes_its_key(self) -> bool:
+        """Whether a key is wanted, the one that was made is taken, and the records have been found complete."""
         try:
             if not self.key:
                 self.key = self.made_key() if httpx.get(f"{self.url}/healthz", trust_env=False).is_success else ""
-            return httpx.get(f"{self.url}/v1/batches", trust_env=False).status_code == httpx.codes.UNAUTHORIZED
+            without, with_key = (
+                httpx.get(f"{self.url}/v1/batches", headers=headers, trust_env=False).status_code
+                for headers in ({}, {"X-API-Key": self.key})
+            )
         except httpx.TransportError:
             return False
+        return (without, with_key) == (httpx.codes.UNAUTHORIZED, httpx.codes.OK)
 
     def made_key(self) -> str:
         named = {name.removeprefix("FACEFIT_").lower(): value for name, value in self.env.items()}
         return make_key(S3ObjectStore(Settings.model_validate(named)), "acme").text
 
     def stop(self) -> None:
-        if self.process is not None:
-            self.process.terminate()
-            self.process.wait()
-            self.process = None
+        for process in self.processes:
+            process.terminate()
+        for process in self.processes:
+            process.wait()
+        self.processes = []
 
 
 @pytest.fixture
@@ -117,7 +127,7 @@ def test_a_key_is_asked_for_kept_in_this_tab_alone_and_sent(open_page: Open, key
 
 def test_a_limit_and_a_service_that_is_away_are_told_in_words(open_page: Open, keyed: KeyedApi) -> None:
     visit = open_page(url=keyed.url)
-    visit.expected |= {"401", "429", "ERR_", "Uppy"}
+    visit.expected |= {"401", "429", "ERR_", "more than your limit"}
     page = visit.page
     page.get_by_label("Key", exact=True).fill(keyed.key)
     page.keyboard.press("Enter")
@@ -129,6 +139,8 @@ def test_a_limit_and_a_service_that_is_away_are_told_in_words(open_page: Open, k
     visit.measure()
     expect(page.locator(".notice")).to_contain_text("more than your limit allows")
     expect(page.locator(".notice")).to_contain_text("Try again in")
+    expect(page.locator(".notice")).not_to_contain_text("Retry-After")
+    page.get_by_role("button", name="Dismiss").click()
     keyed.stop()
     expect(page.locator(".notice.bad")).to_contain_text("The service does not answer")
     keyed.start()

@@ -120,15 +120,17 @@ def test_each_measurement_has_a_histogram_of_what_the_table_shows(many: Visit) -
     whole = rows_of(many.asked_text(f"/v1/batches/{many.batch_id()}/results?format=csv"))
     figures = page.locator("figure")
     expect(figures).to_have_count(15)
-    values = [float(row["nose_breadth_mm"]) for row in whole if row["nose_breadth_status"] == "ok"]
-    figure = page.locator("figure[data-key=nose_breadth]")
+    values = [float(row["eye_gap_mm"]) for row in whole if row["eye_gap_status"] == "ok"]
+    figure = page.locator("figure[data-key=eye_gap]")
     assert len(values) > 1
     expect(figure).to_contain_text(f"{statistics.mean(values):.1f} ± {statistics.stdev(values):.1f} n = {len(values)}")
     said = figure.locator("[role=img]").get_attribute("aria-label") or ""
     counts = [int(part.split(": ")[1]) for part in said.split(". ", 1)[1].split("; ")]
     assert sum(counts) == len(values)
+    assert not any(row["chin_width_status"] == "ok" for row in whole)
+    expect(page.locator("figure[data-key=chin_width]")).to_contain_text("no value")
     page.locator(".filters input[type=search]").fill("person 0")
-    fewer = [row for row in whole if row["reference"].startswith("person 0") and row["nose_breadth_status"] == "ok"]
+    fewer = [row for row in whole if row["reference"].startswith("person 0") and row["eye_gap_status"] == "ok"]
     expect(figure).to_have_attribute("data-count", str(len(fewer)))
 
 

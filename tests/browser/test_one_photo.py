@@ -196,7 +196,7 @@ def test_the_keyboard_alone_is_enough(open_page: Open) -> None:
         page.keyboard.press("Enter")
     chooser.value.set_files(HOPPER)
     expect(page.get_by_role("button", name="Measure 1 photo")).to_be_visible()
-    press_until(page, "document.activeElement.textContent.includes('Measure 1 photo')")
+    press_until(page, "document.activeElement.closest('button')?.textContent.includes('Measure 1 photo')")
     page.keyboard.press("Enter")
     expect(page.locator(".drawing .measured")).to_have_count(15)
     # Where the person is now is where the results begin.

@@ -62,7 +62,10 @@ class Visit:
         self.page.goto(f"{self.url}{path}")
 
     def pick(self, *paths: Path) -> None:
-        """Choose photos as with the file dialog."""
+        """Choose photos as with the file dialog, or more of them."""
+        more = self.page.get_by_role("button", name="Choose more photos")
+        if more.is_visible():
+            more.click()
         self.page.set_input_files("input[type=file] >> nth=0", list(paths))
 
     def drop(self, paths: list[Path]) -> None:

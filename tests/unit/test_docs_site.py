@@ -89,6 +89,13 @@ def test_a_link_that_leads_nowhere_is_told(tmp_path: Path) -> None:
         layout._for_the_site("[a](nowhere.md)", page, pages()[page])
 
 
+def test_a_link_called_by_a_file_name_is_called_by_its_page(tmp_path: Path) -> None:
+    page = ROOT / "docs" / "api.md"
+    text = "[photos.md](photos.md) [how](photos.md) [errors.md of old](errors.md)"
+    told = "[Taking good photos](photos.md) [how](photos.md) [errors.md of old](errors.md)"
+    assert Layout(tmp_path)._for_the_site(text, page, pages()[page]) == told
+
+
 def test_pages_that_may_be_missing_are_in_the_menu() -> None:
     assert {name for names in MENU.values() for name in names} >= OPTIONAL
 

@@ -2,6 +2,7 @@
 
 import { signal } from "@preact/signals";
 import type { ProblemBody } from "./types";
+import { duration, errorInWords, isAboutPhotos } from "./words";
 
 const KEY = "facefit_key";
 const DEFAULT_RETRY_S = 2;
@@ -12,6 +13,8 @@ export const key = signal(sessionStorage.getItem(KEY) ?? "");
 export const keyWanted = signal(false);
 /** Whether the service did not answer when it was last asked. */
 export const away = signal(false);
+/** What it said instead of an answer that is waited for here. */
+export const waiting = signal<string | null>(null);
 
 /** Kept for this tab alone, and sent to this service alone. */
 export function setKey(given: string): void {
@@ -29,22 +32,30 @@ export class ServiceError extends Error {
   constructor(
     readonly status: number,
     readonly code: string,
-    message: string,
+    /** What happened, without when to try again. */
+    readonly plain: string,
     readonly retryAfterS: number | null = null,
   ) {
-    super(message);
+    super(retryAfterS === null ? plain : `${plain} Try again in ${duration(retryAfterS)}.`);
   }
+}
 
-  /** Whether the same request may well be answered a little later. */
-  get passes(): boolean {
-    return this.status === 0 || this.status === 429 || this.status === 502 || this.status === 503 || this.status === 504;
-  }
+const PASSING: ReadonlySet<number> = new Set([0, 429, 502, 503, 504]);
+
+/** Whether the same request may well be answered a little later. */
+export function passes(error: unknown): error is ServiceError {
+  return error instanceof ServiceError && PASSING.has(error.status);
+}
+
+/** Leave out what is said to programs: they are told of a header, people how many seconds it is. */
+function forPeople(detail: string): string {
+  return detail.replace(/ ?[^.]*Retry-After\./, "");
 }
 
 export const AWAY = "The service does not answer. Check the connection, or try again in a moment.";
 
 /** Put what the service answered instead of what was asked for into words. */
-export function problem(status: number, text: string, retryAfter: string | null): ServiceError {
+export function problem(status: number, text: string, retryAfter: string | null, sentKey = key.value): ServiceError {
   if (status === 0) return new ServiceError(0, "away", AWAY);
   let body: Partial<ProblemBody> = {};
   try {
@@ -54,25 +65,26 @@ export function problem(status: number, text: string, retryAfter: string | null)
   }
   const code = body.code ?? `http_${status}`;
   const after = retryAfter === null ? null : Number(retryAfter) || null;
-  const again = after === null ? "" : ` Try again in ${after} s.`;
   const fields = body.errors?.map(({ field, message }) => `${field}: ${message}`).join("; ");
   if (status === 401) {
-    keyWanted.value = true;
-    const said = key.value ? "The service does not know this API key." : "This service needs an API key.";
+    if (sentKey === key.value) keyWanted.value = true; // else another was given meanwhile, and this is about the old one
+    const said = sentKey ? "The service does not know this API key." : "This service needs an API key.";
     return new ServiceError(status, code, `${said} Enter one with “API key” above.`, after);
   }
-  if (status === 429) return new ServiceError(status, code, `That is more than your limit allows. ${body.detail ?? ""}${again}`, after);
-  if (status === 503) return new ServiceError(status, code, `The service is busy or a part of it is away.${again}`, after);
+  if (status === 429) return new ServiceError(status, code, `That is more than your limit allows. ${forPeople(body.detail ?? "")}`, after);
+  if (status === 503) return new ServiceError(status, code, `The service is busy or a part of it is away.`, after);
   if (status >= 500) {
     const id = body.request_id ? ` Report this id: ${body.request_id}` : "";
     return new ServiceError(status, code, `The service made a mistake.${id}`, after);
   }
-  return new ServiceError(status, code, fields || body.detail || `The service answered ${status}.`, after);
+  const said = fields || body.detail || (status === 413 ? "That is more than the service takes at once." : `The service answered ${status}.`);
+  return new ServiceError(status, code, isAboutPhotos(code) ? `${errorInWords(code)}. ${said}` : said, after);
 }
 
 /** Ask the service; raises `ServiceError` for all that is no success. */
 export async function call(path: string, { headers, ...options }: RequestInit = {}): Promise<Response> {
   let response: Response;
+  const sentKey = key.value;
   try {
     response = await fetch(path, { ...options, headers: { ...headers, ...authorization() } });
   } catch (error) {
@@ -81,7 +93,7 @@ export async function call(path: string, { headers, ...options }: RequestInit = 
     throw problem(0, "", null);
   }
   away.value = false;
-  if (!response.ok) throw problem(response.status, await response.text(), response.headers.get("Retry-After"));
+  if (!response.ok) throw problem(response.status, await response.text(), response.headers.get("Retry-After"), sentKey);
   return response;
 }
 
@@ -89,25 +101,35 @@ export async function read<T>(path: string, options: RequestInit = {}): Promise<
   return (await (await call(path, options)).json()) as T;
 }
 
-export function pause(seconds: number, signal?: AbortSignal): Promise<void> {
+export function pause(seconds: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, seconds * 1000);
-    signal?.addEventListener("abort", () => {
+    signal.throwIfAborted();
+    const stop = () => {
       clearTimeout(timer);
       reject(signal.reason as Error);
-    });
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener("abort", stop); // a batch is followed for hours, with a pause each second
+      resolve();
+    }, seconds * 1000);
+    signal.addEventListener("abort", stop);
   });
 }
 
 /** Read, and again while the service is away or busy: what was accepted goes on without us. */
 export async function readPatiently<T>(path: string, signal: AbortSignal): Promise<T> {
-  for (let waited = DEFAULT_RETRY_S; ; waited = Math.min(2 * waited, LONGEST_RETRY_S)) {
-    try {
-      return await read<T>(path, { signal });
-    } catch (error) {
-      if (!(error instanceof ServiceError) || !error.passes) throw error;
-      await pause(error.retryAfterS ?? waited, signal);
+  try {
+    for (let waited = DEFAULT_RETRY_S; ; waited = Math.min(2 * waited, LONGEST_RETRY_S)) {
+      try {
+        return await read<T>(path, { signal });
+      } catch (error) {
+        if (!passes(error)) throw error;
+        waiting.value = error.plain;
+        await pause(error.retryAfterS ?? waited, signal);
+      }
     }
+  } finally {
+    waiting.value = null;
   }
 }
 

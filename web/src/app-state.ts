@@ -5,10 +5,13 @@ import { read } from "./api";
 import type { Definition } from "./types";
 
 export const definitions = signal<Definition[]>([]);
-export const notice = signal<string | null>(null);
+export const notice = signal<{ text: string; isBad: boolean } | null>(null);
 
-export function tell(text: string | null): void {
-  notice.value = text;
+/** Tell what was done, or what went wrong. */
+export function tell(what: string | Error | null): void {
+  const isBad = what instanceof Error;
+  const text = isBad ? what.message : what;
+  notice.value = text ? { text, isBad } : null;
 }
 
 /** Where the person is; ids may stand here, keys never. */

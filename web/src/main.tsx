@@ -1,7 +1,7 @@
 import "./style.css";
 import { effect } from "@preact/signals";
 import { render } from "preact";
-import { away, AWAY, key } from "./api";
+import { away, AWAY, key, waiting } from "./api";
 import { changeTheme, loadDefinitions, notice, place, tell, theme } from "./app-state";
 import { runs } from "./runs";
 import { BatchPage, Batches } from "./views/batches";
@@ -28,10 +28,13 @@ function App() {
       </header>
       <div class="notices" aria-live="assertive">
         {away.value && <p class="notice bad">{AWAY}</p>}
-        {notice.value && !(away.value && notice.value === AWAY) && <p class="notice">{notice.value} <button type="button" class="link" onClick={() => tell(null)}>Dismiss</button></p>}
+        {waiting.value && !away.value && <p class="notice doubt">{waiting.value} What was accepted goes on, and this page asks again by itself.</p>}
+        {notice.value && !(away.value && notice.value.text === AWAY) && (
+          <p class={notice.value.isBad ? "notice bad" : "notice"}>{notice.value.text} <button type="button" class="link" onClick={() => tell(null)}>Dismiss</button></p>
+        )}
       </div>
       <main id="main" tabIndex={-1}>
-        <div hidden={here !== "#/"}><Measure /></div>
+        <div hidden={here !== "#/"}><Measure isShown={here === "#/"} /></div>
         {here === "#/batches" && (id ? <BatchPage id={id} /> : <Batches />)}
         {here === "#/deliveries" && <Deliveries />}
       </main>
@@ -45,5 +48,11 @@ effect(() => {
   void key.value;
   void runs.value.length;
   void loadDefinitions();
+});
+effect(() => {
+  const [, view = ""] = place.value.split("/");
+  const label = VIEWS.find(([path]) => path === `#/${view}`)?.[1] ?? "Measure";
+  document.title = view ? `${label} · facefit` : "facefit: millimetres from a face photo";
+  tell(null); // what was told was about the view before
 });
 render(<App />, document.getElementById("app")!);

@@ -23,6 +23,15 @@ export const NOTHING_SAID: Options = {
 
 export const options = signal<Options>(NOTHING_SAID);
 
+/** Say in a few words what holds for the photos that are sent next: the form may be folded away. */
+export function saidInWords(said: Options): string {
+  const held = { id1_card: "a card", aruco: "a marker" }[said.object as string];
+  return [
+    said.known_pd_mm && `PD ${said.known_pd_mm} mm`, held, said.mirrored && "mirrored", said.keep_image && "kept",
+    said.max_faces !== "1" && `up to ${said.max_faces} faces`, said.webhook_url && "calls back",
+  ].filter(Boolean).join(", ");
+}
+
 /** Return the fields of the form to send: what was not said is left out, as the API refuses one without the other. */
 export function fieldsOf(said: Options): Record<string, string> {
   const fields: Record<string, string> = {};

@@ -1,7 +1,7 @@
 // What was sent from this tab, or opened from the list of batches, and how far it is.
 
 import { signal } from "@preact/signals";
-import { away, call, pause, read, readLines, readPatiently } from "./api";
+import { away, call, passes, pause, read, readLines, readPatiently, ServiceError } from "./api";
 import type { Batch, Job, JobError, JobResult, JobStatus, ResultLine, Summary } from "./types";
 
 export interface Item {
@@ -29,6 +29,8 @@ export interface Run {
   isWhole: boolean;
   trouble: string | null;
   label: string;
+  /** Whether it was sent from this tab; else it was opened from the list, and is left with its page. */
+  isOwn: boolean;
 }
 
 const POLL_S = 1;
@@ -79,7 +81,7 @@ function fromJob(job: Job): Partial<Item> {
 export function beginJob(job: Job, file: File): void {
   const run: Run = {
     id: job.id, kind: "job", items: [{ ...itemOf(0, file.name, file), ...fromJob(job) }],
-    batch: null, summary: null, isWhole: false, trouble: null, label: file.name,
+    batch: null, summary: null, isWhole: false, trouble: null, label: file.name, isOwn: true,
   };
   begin(run, followJob);
   current.value = run.id;
@@ -98,19 +100,30 @@ async function followJob(run: Run, signal: AbortSignal): Promise<void> {
 
 export function beginBatch(batch: Batch, files: File[]): void {
   const items = files.map((file, index) => itemOf(index, file.name, file));
-  begin({ id: batch.id, kind: "batch", items, batch, summary: null, isWhole: false, trouble: null, label: `${files.length} photos` }, followBatch);
+  begin({ id: batch.id, kind: "batch", items, batch, summary: null, isWhole: false, trouble: null, label: `${files.length} photos`, isOwn: true }, followBatch);
   current.value = batch.id;
   opened.value = null;
 }
 
-/** Show a batch that may have come from anywhere: its photos are not here then. */
-export async function openBatch(id: string): Promise<void> {
-  if (!runOf(id)) {
-    const batch = await read<Batch>(`/v1/batches/${encodeURIComponent(id)}`);
-    begin({ id, kind: "batch", items: [], batch, summary: null, isWhole: false, trouble: null, label: `${batch.total} photos` }, followBatch);
-  }
-  current.value = id;
+/** Read a batch that may have come from anywhere: its photos are not here then. */
+export async function openBatch(id: string, signal: AbortSignal): Promise<void> {
   opened.value = null;
+  if (runOf(id)) return;
+  const batch = await readPatiently<Batch>(`/v1/batches/${encodeURIComponent(id)}`, signal);
+  signal.throwIfAborted();
+  begin({ id: batch.id, kind: "batch", items: [], batch, summary: null, isWhole: false, trouble: null, label: `${batch.total} photos`, isOwn: false }, followBatch);
+}
+
+/** Forget a batch that was looked at; what was sent from this tab stays. */
+export function leaveBatch(id: string): void {
+  opened.value = null;
+  if (runOf(id)?.isOwn === false) drop(id);
+}
+
+/** Follow a batch once more: some of its photos are measured again. */
+export function followAgain(id: string): void {
+  const run = runOf(id);
+  if (run) begin({ ...run, isWhole: false, summary: null, trouble: null }, followBatch);
 }
 
 async function followBatch(run: Run, signal: AbortSignal): Promise<void> {
@@ -129,31 +142,36 @@ async function followBatch(run: Run, signal: AbortSignal): Promise<void> {
 
 /** Read what there is of every item. A connection that breaks off is told like any other trouble. */
 async function readResults(id: string, signal: AbortSignal): Promise<void> {
-  const found = new Map<number, Item>();
+  const lines: ResultLine[] = [];
   for (let tries = 0; ; tries++) {
     try {
-      for await (const line of readLines<ResultLine>(`/v1/batches/${id}/results?include=all`, signal)) {
-        const before = runOf(id)?.items.find(({ index }) => index === line.item_index);
-        const item = before ?? itemOf(line.item_index, line.reference ?? `Photo ${line.item_index + 1}`, null);
-        const changed = { jobId: line.job_id, status: line.status, errorCode: line.error_code, result: item.isRead ? item.result : line.result };
-        found.set(line.item_index, { ...item, ...changed });
-      }
+      lines.length = 0;
+      for await (const line of readLines<ResultLine>(`/v1/batches/${id}/results?include=all`, signal)) lines.push(line);
       break;
     } catch (error) {
-      if (signal.aborted || tries === 5) throw error;
+      if (signal.aborted || tries === 5 || (error instanceof ServiceError && !passes(error))) throw error;
       away.value ||= error instanceof TypeError;
       await pause(2 ** tries, signal);
     }
   }
-  const items = [...found.values()].sort((one, other) => one.index - other.index);
-  change(id, { items });
+  // With what is known now, not what was when the reading began: meanwhile somebody may have opened a photo.
+  const known = new Map(runOf(id)?.items.map((item) => [item.index, item]));
+  const items = lines.map((line) => withLine(known.get(line.item_index) ?? itemOf(line.item_index, line.reference ?? `Photo ${line.item_index + 1}`, null), line));
+  change(id, { items: items.sort((one, other) => one.index - other.index) });
+}
+
+function withLine(item: Item, { job_id, status, error_code, result }: ResultLine): Item {
+  const isRead = item.isRead && item.status === status; // else it was measured again
+  const found = isRead ? {} : { result, error: null };
+  return { ...item, ...found, isRead, jobId: job_id, status, errorCode: error_code };
 }
 
 /** Read one item whole, its landmarks included, and keep it for the next time. */
-export async function readItem(runId: string, index: number): Promise<void> {
+export async function readItem(runId: string, index: number, signal: AbortSignal): Promise<void> {
   const item = runOf(runId)?.items.find((one) => one.index === index);
   if (!item?.jobId || item.isRead || OPEN.has(item.status)) return;
-  changeItems(runId, new Map([[index, fromJob(await read<Job>(`/v1/jobs/${item.jobId}`))]]));
+  const job = await readPatiently<Job>(`/v1/jobs/${item.jobId}`, signal);
+  changeItems(runId, new Map([[index, fromJob(job)]]));
 }
 
 function drop(id: string): void {

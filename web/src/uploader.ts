@@ -29,11 +29,28 @@ const STRINGS = {
   xFilesSelected: { 0: "%{smart_count} photo", 1: "%{smart_count} photos" },
   uploadXFiles: { 0: "Measure %{smart_count} photo", 1: "Measure %{smart_count} photos" },
   uploadXNewFiles: { 0: "Measure %{smart_count} photo", 1: "Measure %{smart_count} photos" },
-  uploadingXFiles: { 0: "Sending %{smart_count} photo", 1: "Sending %{smart_count} photos" },
+  uploadingXFiles: { 0: "%{smart_count} photo", 1: "%{smart_count} photos" }, // also once it could not be sent
+  filesUploadedOfTotal: { 0: "%{complete} of %{smart_count} photo", 1: "%{complete} of %{smart_count} photos" },
+  retryUpload: "Send again",
+  cancelUpload: "Do not send",
+  importFrom: "%{name}",
+  removeFile: "Leave out",
+  addMore: "More photos",
+  addMoreFiles: "Choose more photos",
+  addingMoreFiles: "More photos",
   uploading: "Sending",
   complete: "Sent",
   uploadFailed: "Not sent",
   retry: "Send again",
+};
+
+const CORE_STRINGS = {
+  failedToUpload: "%{file} was not sent",
+  noDuplicates: "“%{fileName}” is there already",
+  exceedsSize: "%{file} is larger than %{size}",
+  aggregateExceedsSize: "These photos have %{size} together; %{sizeAllowed} can be sent at once",
+  youCanOnlyUploadX: { 0: "%{smart_count} photo can be sent at once", 1: "%{smart_count} photos can be sent at once" },
+  youCanOnlyUploadFileTypes: "That is no photo; send JPEG, PNG, WebP, HEIC or AVIF",
 };
 
 /** Uppy's thumbnails call it a bug when photos leave before their turn, as they do here once they are sent. */
@@ -49,11 +66,15 @@ function referenceOf(name: string): string {
   return name.replace(/^[^\p{L}\p{N}]+/u, "").slice(0, MAX_REFERENCE_LENGTH);
 }
 
-function apart(name: string, files: Record<string, Photo>): string {
-  const taken = new Set(Object.values(files).map((file) => referenceOf(file.name)));
+/** Who has which reference, or had it before it was taken out again. With ten thousand photos all of them cannot be asked for each. */
+const holders = new Map<string, string>();
+
+function apart({ id, name }: Pick<Photo, "id" | "name">, files: Record<string, Photo>): string {
+  const isTaken = (reference: string) => (holders.get(reference) ?? id) !== id && holders.get(reference)! in files;
   const [, stem = name, ending = ""] = /^(.*?)(\.[^.]*)?$/s.exec(name) ?? [];
   let free = name;
-  for (let n = 2; taken.has(referenceOf(free)); n++) free = `${stem.slice(0, 100)} (${n})${ending}`;
+  for (let n = 2; isTaken(referenceOf(free)); n++) free = `${stem.slice(0, 100)} (${n})${ending}`;
+  holders.set(referenceOf(free), id);
   return free;
 }
 
@@ -65,13 +86,25 @@ function attemptOf(uppy: Uppy<Meta, Answer>, fields: Record<string, string>): st
   return attempt.id;
 }
 
-export function makeUploader(target: HTMLElement, theme: "light" | "dark", tell: (text: string) => void): { uppy: Uppy<Meta, Answer>; close: () => void } {
+/** A photo that is dropped beside its place would be opened by the browser instead of the page, and all that was picked be gone. */
+function beside(event: DragEvent): void {
+  if (event.dataTransfer?.types.includes("Files")) event.preventDefault();
+}
+
+/** Have the browser ask before a page is left that is still sending. */
+function keepOpen(event: BeforeUnloadEvent): void {
+  event.preventDefault();
+}
+
+export function makeUploader(target: HTMLElement, theme: "light" | "dark", tell: (what: string | Error) => void): { uppy: Uppy<Meta, Answer>; close: () => void } {
   const uppy = new Uppy<Meta, Answer>({
     restrictions: { maxFileSize: MAX_PHOTO_BYTES, maxTotalFileSize: MAX_BATCH_BYTES, maxNumberOfFiles: MAX_PHOTOS, allowedFileTypes: ACCEPTED },
     allowMultipleUploadBatches: false,
     logger: LOGGER,
+    locale: { strings: CORE_STRINGS, pluralize: (count) => (count === 1 ? 0 : 1) },
     onBeforeFileAdded: (file, files) => {
-      const name = apart(file.name, files);
+      if (Object.hasOwn(files, file.id)) return false; // the same file once more
+      const name = apart(file, files);
       return { ...file, name, meta: { ...file.meta, name } };
     },
   });
@@ -106,13 +139,20 @@ export function makeUploader(target: HTMLElement, theme: "light" | "dark", tell:
       headers: { ...authorization(), "Idempotency-Key": attemptOf(uppy, fields) },
     });
   });
-  uppy.on("upload", () => tell(""));
+  uppy.on("upload", () => {
+    tell("");
+    addEventListener("beforeunload", keepOpen);
+  });
+  // Back to the photos that are there: the panel for more of them covers the button that sends them.
+  uppy.on("restriction-failed", () => uppy.getPlugin<Dashboard<Meta, Answer>>("Dashboard")!.hideAllPanels());
   uppy.on("upload-error", (_, error, response) => {
     const isAway = !response || !("status" in response) || !response.status;
     away.value = isAway;
-    tell(isAway ? problem(0, "", null).message : error.message);
+    tell(isAway ? problem(0, "", null) : new Error(error.message));
   });
+  uppy.on("cancel-all", () => removeEventListener("beforeunload", keepOpen));
   uppy.on("complete", ({ successful = [], failed = [] }) => {
+    removeEventListener("beforeunload", keepOpen);
     const answer = successful[0]?.response?.body;
     if (!answer || failed.length) return;
     away.value = false;
@@ -130,7 +170,12 @@ export function makeUploader(target: HTMLElement, theme: "light" | "dark", tell:
   // Uppy leaves a single photo's list item without its list, which screen readers then cannot tell.
   const watcher = new MutationObserver(() => target.querySelector(".uppy-Dashboard-files:not([role])")?.setAttribute("role", "list"));
   watcher.observe(target, { childList: true, subtree: true });
+  addEventListener("dragover", beside);
+  addEventListener("drop", beside);
   const close = () => {
+    removeEventListener("dragover", beside);
+    removeEventListener("drop", beside);
+    removeEventListener("beforeunload", keepOpen);
     watcher.disconnect();
     uppy.destroy();
   };

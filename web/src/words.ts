@@ -40,6 +40,16 @@ const ERRORS: Record<string, string> = {
   processing_failed: "The service failed",
 };
 
+/** Whether it is something about a photo that has words here. */
+export function isAboutPhotos(code: string): boolean {
+  return code in ERRORS;
+}
+
+/** Begin as a sentence does. */
+export function sentence(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
+}
+
 export function errorInWords(code: string): string {
   return ERRORS[code] ?? title(code);
 }

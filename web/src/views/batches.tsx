@@ -1,9 +1,9 @@
 // The batches of this key, whoever sent them, and how far they are.
 
 import { useEffect, useState } from "preact/hooks";
-import { read } from "../api";
+import { key, read } from "../api";
 import { tell } from "../app-state";
-import { openBatch, runOf } from "../runs";
+import { followAgain, leaveBatch, openBatch, runOf } from "../runs";
 import type { Batch } from "../types";
 import { plural, statusInWords, when } from "../words";
 import { type Paged, usePaged } from "./paged";
@@ -12,7 +12,10 @@ import { Bar, countsInWords, paceInWords, RunView } from "./run";
 export function Batches() {
   const list = usePaged<Batch>("/v1/batches?limit=20", ({ status }) => status === "running" || status === "awaiting_upload");
   const act = (batch: Batch, what: string) => () =>
-    void read<Batch>(`/v1/batches/${batch.id}/${what}`, { method: "POST" }).then(list.reload, (error: Error) => tell(error.message));
+    void read<Batch>(`/v1/batches/${batch.id}/${what}`, { method: "POST" }).then(() => {
+      followAgain(batch.id);
+      list.reload();
+    }, tell);
   return (
     <>
       <h1>Batches</h1>
@@ -43,7 +46,7 @@ export function Batches() {
 export function Listed<T>({ list, none, children }: { list: Paged<T>; none: string; children: preact.ComponentChildren }) {
   return (
     <>
-      {list.trouble && <p class="refused" role="alert">{list.trouble} <button type="button" class="link" onClick={list.reload}>Try again</button></p>}
+      {list.trouble && <p class="refused" role="alert">{list.trouble} <button type="button" class="link" onClick={list.reload}>Try now</button></p>}
       {!list.rows && !list.trouble && <p class="quiet" role="status">Reading …</p>}
       {list.rows?.length === 0 && <p class="empty card">{none}</p>}
       {list.rows && list.rows.length > 0 && children}
@@ -56,13 +59,19 @@ export function BatchPage({ id }: { id: string }) {
   const [trouble, setTrouble] = useState<string | null>(null);
   useEffect(() => {
     setTrouble(null);
-    openBatch(id).catch((error: Error) => setTrouble(error.message));
-  }, [id]);
+    const stop = new AbortController();
+    openBatch(id, stop.signal).catch((error: Error) => stop.signal.aborted || setTrouble(error.message));
+    return () => {
+      stop.abort();
+      leaveBatch(id);
+    };
+  }, [id, key.value]);
   const run = runOf(id);
   return (
     <>
       <h1 class="crumb"><a href="#/batches">Batches</a> › {id}</h1>
       {trouble && <p class="refused" role="alert">{trouble}</p>}
+      {!run && !trouble && <p class="quiet" role="status">Reading …</p>}
       {run && <RunView run={run} />}
     </>
   );

@@ -15,7 +15,7 @@ export function Deliveries() {
     void read<Delivery>(`/v1/deliveries/${id}/redeliver`, { method: "POST" }).then(() => {
       tell("It is being delivered again.");
       list.reload();
-    }, (error: Error) => tell(error.message));
+    }, tell);
   return (
     <>
       <h1>Deliveries</h1>
@@ -47,11 +47,11 @@ function TestForm({ onSent }: { onSent: () => void }) {
         tell("A test event is on its way.");
         onSent();
       },
-      (error: Error) => tell(error.message),
+      tell,
     );
   };
   return (
-    <form class="line" onSubmit={send}>
+    <form class="line test-event" onSubmit={send}>
       <label>Test event to <input type="url" required placeholder="https://…" value={url} onInput={(event) => setUrl(event.currentTarget.value)} /></label>
       <button type="submit" class="chip">Send</button>
     </form>

@@ -6,15 +6,18 @@ import { save } from "../api";
 import { definitions, tell } from "../app-state";
 import { type Item, OPEN, opened, readItem, type Run } from "../runs";
 import type { Definition, Face, JobResult } from "../types";
-import { errorInWords, fixed, inWords, millimetres, statusInWords, title, verdict, when } from "../words";
+import { errorInWords, fixed, inWords, millimetres, sentence, statusInWords, title, verdict, when } from "../words";
 import { Stage } from "./stage";
 
 export function Detail({ run, item, children }: { run: Run; item: Item; children?: ComponentChildren }) {
   const heading = useRef<HTMLHeadingElement>(null);
   const isOpen = OPEN.has(item.status);
   useEffect(() => {
-    if (!isOpen) void readItem(run.id, item.index).catch((error: Error) => tell(error.message));
-  }, [run.id, item.index, isOpen]);
+    if (isOpen || item.isRead) return;
+    const stop = new AbortController();
+    readItem(run.id, item.index, stop.signal).catch((error: Error) => stop.signal.aborted || tell(error));
+    return () => stop.abort();
+  }, [run.id, item.index, isOpen, item.isRead]);
   useEffect(() => {
     if (run.kind === "batch") {
       heading.current?.focus({ preventScroll: true });
@@ -41,11 +44,16 @@ export function Stepper({ run, item }: { run: Run; item: Item }) {
     const other = run.items[place + by];
     if (other) opened.value = { run: run.id, index: other.index };
   };
+  const close = () => {
+    opened.value = null;
+    // Back to where it was opened, unless the table shows another page by now.
+    document.querySelector<HTMLElement>(`.photos tr[data-index="${item.index}"] button`)?.focus();
+  };
   return (
     <div class="stepper">
       <button type="button" class="chip" disabled={place <= 0} onClick={() => step(-1)}>← Previous</button>
       <button type="button" class="chip" disabled={place >= run.items.length - 1} onClick={() => step(1)}>Next →</button>
-      <button type="button" class="chip" onClick={() => (opened.value = null)}>Close</button>
+      <button type="button" class="chip" onClick={close}>Close</button>
     </div>
   );
 }
@@ -65,7 +73,7 @@ function Refused({ item }: { item: Item }) {
   return (
     <div class="refused" role="alert">
       <h3>{errorInWords(error.code)}</h3>
-      <p>{error.message}</p>
+      <p>{sentence(error.message)}</p>
       {error.retake.length > 0 && (
         <>
           <p>What would help:</p>
@@ -208,7 +216,7 @@ function Values({ face, active, pinned, setActive, setPinned }: ValuesProps) {
 }
 
 function Meaning({ definition, face }: { definition: Definition | undefined; face: Face }) {
-  if (!definition) return <p id="meaning" class="meaning quiet">Point at a measurement, or tab to it, to see its points and what it means.</p>;
+  if (!definition) return <p id="meaning" class="meaning quiet">Point at a measurement, or tap it or tab to it, to see its points and what it means.</p>;
   const value = face.measurements[definition.key];
   return (
     <div id="meaning" class="meaning" data-key={definition.key}>
@@ -227,7 +235,7 @@ function Meaning({ definition, face }: { definition: Definition | undefined; fac
 function Files({ item, face }: { item: Item; face: number }) {
   const where = `/v1/jobs/${item.jobId}`;
   const stem = item.name.replace(/\.[^.]*$/, "");
-  const get = (path: string, ending: string) => () => void save(path, `${stem}${ending}`).catch((error: Error) => tell(error.message));
+  const get = (path: string, ending: string) => () => void save(path, `${stem}${ending}`).catch(tell);
   return (
     <p class="files">
       <span>Save:</span>

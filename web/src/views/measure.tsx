@@ -7,7 +7,8 @@ import { makeUploader } from "../uploader";
 import { OptionsForm } from "./options-form";
 import { RunPicker, RunView } from "./run";
 
-export function Measure() {
+/** It stays while others are shown, as the photos that were picked are in it; its results are drawn only when they are seen. */
+export function Measure({ isShown }: { isShown: boolean }) {
   const target = useRef<HTMLDivElement>(null);
   const uploader = useRef<ReturnType<typeof makeUploader>>();
   useEffect(() => {
@@ -40,8 +41,8 @@ export function Measure() {
         <OptionsForm />
       </div>
       <div ref={results} tabIndex={-1} class="results" aria-label="Results" role="region">
-        <RunPicker />
-        {run && <RunView run={run} />}
+        {isShown && <RunPicker />}
+        {isShown && run && <RunView run={run} />}
       </div>
     </>
   );

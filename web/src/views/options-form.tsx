@@ -1,6 +1,6 @@
 // What the person knows about the photos: it makes the millimetres better.
 
-import { NOTHING_SAID, options, type Options } from "../options";
+import { NOTHING_SAID, options, type Options, saidInWords } from "../options";
 
 /** Where there is room beside the photos; else it is a tap away. */
 const isWide = matchMedia("(min-width: 961px)").matches;
@@ -15,9 +15,9 @@ export function OptionsForm() {
   const tick = (name: keyof Options) => (event: Event) => set({ [name]: (event.currentTarget as HTMLInputElement).checked });
   return (
     <details class="card options" open={isWide}>
-      <summary><h2>What you know about the photos</h2></summary>
+      <summary><h2>What you know about the photos</h2>{saidInWords(said) && <span class="said"> {saidInWords(said)}</span>}</summary>
       <form aria-label="What you know about the photos" onSubmit={(event) => event.preventDefault()}>
-      <p class="quiet">Nothing is needed. Without any of it the scale comes from the iris, to 4 % at best.</p>
+      <p class="quiet">Nothing is needed: without any of it the scale comes from the iris, to 4 % at best. What you say holds for every photo that is sent, until you clear it.</p>
       <fieldset>
         <legend>Something of known size</legend>
         <label>Pupil distance (PD), mm

@@ -32,11 +32,12 @@ function Trouble({ text }: { text: string }) {
 }
 
 export function RunPicker() {
-  if (runs.value.length < 2) return null;
+  const own = runs.value.filter(({ isOwn }) => isOwn);
+  if (own.length < 2) return null;
   return (
     <div class="toolbar" role="group" aria-label="Measured in this tab">
       <span class="quiet">Measured in this tab:</span>
-      {runs.value.map((run) => (
+      {own.map((run) => (
         <button type="button" class="chip" key={run.id} aria-pressed={run.id === current.value} onClick={() => {
           current.value = run.id;
           opened.value = run.kind === "job" ? { run: run.id, index: 0 } : null;
@@ -64,7 +65,7 @@ export function countsInWords(batch: NonNullable<Run["batch"]>): string {
 function BatchHead({ run }: { run: Run }) {
   const batch = run.batch!;
   const isOver = batch.status === "completed" || batch.status === "cancelled";
-  const on = (what: () => Promise<void>) => () => void what().catch((error: Error) => tell(error.message));
+  const on = (what: () => Promise<void>) => () => void what().catch(tell);
   return (
     <>
       <header class="detail-head">
@@ -84,7 +85,7 @@ function BatchHead({ run }: { run: Run }) {
 function DeleteButton({ run, what }: { run: Run; what: string }) {
   const remove = () => {
     if (!confirm(`Delete ${what} from the service now? It cannot be undone.`)) return;
-    deleteRun(run).then(() => tell("Deleted. The bytes leave the service's files within 15 minutes."), (error: Error) => tell(error.message));
+    deleteRun(run).then(() => tell("Deleted. The bytes leave the service's files within 15 minutes."), tell);
   };
   return <button type="button" class="chip danger" onClick={remove}>Delete now</button>;
 }

@@ -114,6 +114,7 @@ export function Stage({ name, file, jobId, result, face, definitions, active, se
   const zoomBy = (factor: number) => panzoom.current?.zoom(zoom * factor, { animate: true });
   const reset = () => panzoom.current?.reset({ animate: true });
   const onKey = (event: KeyboardEvent) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return; // the browser's own zoom, for one
     const pans: Record<string, [number, number]> = { ArrowLeft: [PAN, 0], ArrowRight: [-PAN, 0], ArrowUp: [0, PAN], ArrowDown: [0, -PAN] };
     const pan = pans[event.key];
     if (pan && zoom > 1) panzoom.current?.pan(pan[0] / zoom, pan[1] / zoom, { relative: true });

@@ -30,7 +30,7 @@ export function Table({ run }: { run: Run }) {
         {filter !== EVERYTHING && <button type="button" class="chip" onClick={() => { setFilter(EVERYTHING); setPage(0); }}>Show all</button>}
         <span class="grow" />
         {order.by && <button type="button" class="chip" onClick={() => setOrder({ by: null, isDown: false })}>As sent</button>}
-        <button type="button" class="chip" disabled={!run.isWhole || !shown.length} onClick={() => void saveCsv(run, shown).catch((error: Error) => tell(error.message))}>
+        <button type="button" class="chip" disabled={!run.isWhole || !shown.length} onClick={() => void saveCsv(run, shown).catch(tell)}>
           Export CSV
         </button>
       </div>

@@ -1,0 +1,170 @@
+"""What goes wrong between a page and a person: a file dropped beside, one picked twice, names that are code."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests.browser.conftest import Open
+from tests.browser.visit import Visit
+from tests.conftest import PORTRAITS
+
+pytestmark = pytest.mark.browser
+
+HOPPER = PORTRAITS / "grace_hopper.jpg"
+NAME_THAT_IS_CODE = "<img src=x onerror=document.title='run'>.jpg"
+BUSY = {"type": "urn:facefit:problem:unavailable", "title": "Unavailable", "status": 503, "code": "unavailable"}
+_COUNT_URLS = """(() => {
+  window.live = new Set();
+  const { createObjectURL, revokeObjectURL } = URL;
+  URL.createObjectURL = (blob) => { const url = createObjectURL(blob); window.live.add(url); return url; };
+  URL.revokeObjectURL = (url) => { window.live.delete(url); revokeObjectURL(url); };
+})()"""
+
+
+def busy_times(times: int) -> Iterator[bool]:
+    yield from (True for _ in range(times))
+    while True:
+        yield False
+
+
+def make_busy(page: Page, path: str, times: int) -> None:
+    """Have the service refuse what is asked of a path, as it does while a part of it is away."""
+    is_busy = busy_times(times)
+
+    def answer(route: Route) -> None:
+        if next(is_busy):
+            headers = {"Content-Type": "application/problem+json", "Retry-After": "1"}
+            route.fulfill(status=503, headers=headers, body=json.dumps({**BUSY, "detail": "", "request_id": "req_1"}))
+        else:
+            route.continue_()
+
+    page.route(path, answer)
+
+
+def test_a_file_dropped_beside_its_place_does_not_take_the_page_away(open_page: Open) -> None:
+    page = open_page().page
+    expect(page.get_by_role("button", name="choose them")).to_be_visible()
+    prevented = page.evaluate("""() => ["dragover", "drop"].map((kind) => {
+        const carried = new DataTransfer();
+        carried.items.add(new File(["x"], "a.jpg", { type: "image/jpeg" }));
+        const event = new DragEvent(kind, { dataTransfer: carried, bubbles: true, cancelable: true });
+        document.querySelector("footer").dispatchEvent(event);
+        return event.defaultPrevented;
+    })""")
+    assert prevented == [True, True]
+
+
+def test_a_photo_picked_twice_is_sent_once_under_its_own_name(open_page: Open) -> None:
+    visit = open_page()
+    visit.pick(HOPPER)
+    expect(visit.page.get_by_role("button", name="Measure 1 photo")).to_be_visible()
+    visit.pick(HOPPER)
+    expect(visit.page.get_by_text("is there already").first).to_be_visible()
+    visit.measure()
+    expect(visit.page.locator("#detail-title")).to_have_text(HOPPER.name)
+
+
+def test_a_file_name_is_text_and_nothing_else(open_page: Open, tmp_path: Path, photos: list[Path]) -> None:
+    named = tmp_path / NAME_THAT_IS_CODE
+    shutil.copy(HOPPER, named)
+    visit = open_page()
+    page = visit.page
+    visit.pick(named, photos[1])
+    visit.measure()
+    visit.table_is_whole()
+    page.get_by_role("button", name=NAME_THAT_IS_CODE).click()
+    expect(page.locator("#detail-title")).to_have_text(NAME_THAT_IS_CODE)
+    expect(page.locator(".drawing .measured")).to_have_count(15)
+    batch = visit.batch_id()
+    visit.go(f"/#/batches/{batch}")  # now as the service tells the name
+    page.reload()
+    expect(page.locator(".photo-name").first).to_contain_text("img src=x onerror")
+    assert page.locator("img[src=x]").count() == 0
+    assert page.title() == "Batches · facefit"
+
+
+def test_photos_that_were_looked_at_do_not_stay_in_memory(open_page: Open, photos: list[Path]) -> None:
+    visit = open_page()
+    page = visit.page
+    page.add_init_script(_COUNT_URLS)
+    page.reload()
+    visit.pick(*photos[:4])
+    visit.measure()
+    visit.table_is_whole()
+    expect(page.get_by_role("button", name="Measure 4 photos")).to_have_count(0)
+    before = page.evaluate("window.live.size")
+    page.get_by_role("button", name=photos[0].name).click()
+    for path in photos[1:4]:
+        expect(page.locator("img.photo")).to_be_visible()
+        page.get_by_role("button", name="Next →").first.click()
+        expect(page.locator("#detail-title")).to_have_text(path.name)
+    expect(page.locator("img.photo")).to_be_visible()
+    page.get_by_role("button", name="Close").click()
+    expect(page.locator("img.photo")).to_have_count(0)
+    assert page.evaluate("window.live.size") == before
+    focused = page.evaluate("document.activeElement.closest('tr')?.dataset.index")
+    assert focused == "3", "who closes a photo with the keyboard is not sent to the top of the page"
+
+
+def test_the_keys_of_the_browser_stay_the_browsers(open_page: Open) -> None:
+    visit = open_page()
+    visit.measured(HOPPER)
+    taken = visit.page.locator(".ground").evaluate("""(ground) => [true, false].map((ctrlKey) => {
+        const event = new KeyboardEvent("keydown", { key: "+", ctrlKey, bubbles: true, cancelable: true });
+        ground.dispatchEvent(event);
+        return event.defaultPrevented;
+    })""")
+    assert taken == [False, True]
+
+
+def test_what_was_said_of_a_person_is_seen_where_the_form_is_folded(open_page: Open) -> None:
+    page = open_page(size=(390, 844)).page
+    page.locator(".options summary").click()
+    page.get_by_label("Pupil distance (PD), mm").fill("62")
+    page.get_by_label("Selfies saved as in a mirror").check()
+    page.locator(".options summary").click()
+    expect(page.locator(".options form")).not_to_be_visible()
+    expect(page.locator(".options summary")).to_contain_text("PD 62 mm, mirrored")
+
+
+def test_a_list_of_a_busy_service_comes_by_itself(open_page: Open) -> None:
+    visit = open_page()
+    visit.expected.add("503")
+    make_busy(visit.page, "**/v1/deliveries?*", times=2)
+    visit.page.get_by_role("link", name="Deliveries").click()
+    expect(visit.page.get_by_role("alert")).to_contain_text("asks again by itself")
+    expect(visit.page.get_by_role("alert")).to_have_count(0)
+    expect(visit.page.locator(".deliveries, .empty")).to_be_visible()
+
+
+def test_a_photo_of_a_busy_service_is_waited_for(open_page: Open) -> None:
+    visit = open_page()
+    visit.expected.add("503")
+    make_busy(visit.page, "**/v1/jobs/*?wait=*", times=2)
+    visit.pick(HOPPER)
+    visit.measure()
+    expect(visit.page.locator(".notice.doubt")).to_contain_text("What was accepted goes on")
+    expect(visit.page.locator(".drawing .measured")).to_have_count(15)
+    expect(visit.page.locator(".notice")).to_have_count(0)
+
+
+def test_a_batch_that_is_left_is_not_asked_about_any_more(open_page: Open, http: httpx.Client) -> None:
+    items = [{"reference": "a", "size": 100_000, "content_type": "image/jpeg"}]
+    batch = http.post("/v1/batches", json={"items": items}).raise_for_status().json()["id"]
+    visit: Visit = open_page(f"/#/batches/{batch}")
+    page = visit.page
+    expect(page.locator("#batch-title")).to_have_text("1 photo")
+    page.get_by_role("link", name="Measure").click()
+    expect(page.locator("#batch-title")).to_have_count(0)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.wait_for_timeout(3_000)
+    assert [url for url in asked if batch in url] == []
+    http.post(f"/v1/batches/{batch}/cancel").raise_for_status()
