@@ -137,9 +137,9 @@ def test_results_are_kept_after_each_row_and_taken_up_again(tmp_path: Path) -> N
     assert not Results(out, Run(60, 8, tmp_path), resume=True).rows
 
 
-def samples(pid: int, from_s: float, to_s: float, mb: float, mb_per_h: float = 0.0) -> list[Sample]:
+def samples(pid: int, from_s: float, to_s: float, mb: float, mb_per_h: float = 0.0, name: str = "api") -> list[Sample]:
     times = range(int(from_s), int(to_s), 10)
-    return [Sample("api", pid, at_s, mb + mb_per_h * (at_s - from_s) / HOUR_S) for at_s in times]
+    return [Sample(name, pid, at_s, mb + mb_per_h * (at_s - from_s) / HOUR_S) for at_s in times]
 
 
 def test_memory_that_grows_is_seen_through_restarts() -> None:
@@ -147,6 +147,12 @@ def test_memory_that_grows_is_seen_through_restarts() -> None:
     growth = growth_of("api", restarted, jobs=0)
     assert (growth.series, growth.is_flat) == (2, False)
     assert growth.mb_per_h == pytest.approx(60, rel=0.01)
+
+
+def test_the_store_may_fill_what_its_collector_is_given_and_no_more() -> None:
+    filling, beyond = samples(1, 0, HOUR_S, 200, 300, "store"), samples(1, 0, HOUR_S, 300, 300, "store")
+    assert growth_of("store", filling, jobs=0).is_flat
+    assert not growth_of("store", beyond, jobs=0).is_flat
 
 
 def test_a_restart_is_no_growth_and_neither_is_a_warm_up() -> None:
