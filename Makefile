@@ -111,7 +111,7 @@ rabbitmq-test: $(READY) ## RabbitMQ's quorum queues as the broker, killed under 
 sentinel-test: $(READY) ## Redis behind Sentinels, its master killed under load twice
 	@$(BIN)/python -m pytest -s tests/scaling/sentinel_run.py
 
-hosts-test: $(READY) ## two hosts over the same stores, one process of each kind killed; needs root, and faketime
+hosts-test: $(READY) ## two hosts over the same stores, one process of each kind killed; needs root
 	@$(BIN)/python -m pytest -s tests/scaling/hosts_run.py
 
 bench-scaling: OUT = docs/operations/scaling-figures.json
