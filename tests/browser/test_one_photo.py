@@ -82,9 +82,7 @@ def test_a_landmark_lies_on_its_pixel_of_the_photo_when_zoomed_too(open_page: Op
         )
         before = photo["width"]
         page.get_by_role("button", name="Zoom in").click()
-        page.wait_for_function(
-            "before => document.querySelector('img.photo').getBoundingClientRect().width > before * 1.35", arg=before
-        )
+        visit.until(f"document.querySelector('img.photo').getBoundingClientRect().width > {before * 1.35}")
     page.get_by_role("button", name="Whole photo").click()
     expect(page.locator(".zoom")).to_have_text("100 %")
 
@@ -224,7 +222,7 @@ def test_the_camera_takes_a_photo_that_is_sent(open_page: Open) -> None:
     page = visit.page
     page.get_by_role("tab", name="Camera").click()
     expect(page.locator("video")).to_be_visible()
-    page.wait_for_function("document.querySelector('video').videoWidth > 0")
+    visit.until("document.querySelector('video').videoWidth > 0")
     page.get_by_role("button", name="Take a picture").click()
     page.get_by_role("button", name="Use this photo").click()
     expect(page.get_by_role("button", name="Measure 1 photo")).to_be_visible()

@@ -31,7 +31,7 @@ def keep(visit: Visit, name: str) -> None:
     """Write what the window shows, with as many colours as fit."""
     path = FOLDER / f"{name}.png"
     FOLDER.mkdir(parents=True, exist_ok=True)
-    visit.page.wait_for_function("document.fonts.status === 'loaded'")
+    visit.until("document.fonts.status === 'loaded'")
     visit.page.screenshot(path=path, animations="disabled")
     with Image.open(path) as picture:
         shown = picture.convert("RGB")

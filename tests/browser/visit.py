@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from pathlib import Path
 from typing import Any, Literal, cast
 from urllib.parse import urlsplit
@@ -85,6 +86,13 @@ class Visit:
         self.measure()
         expect(self.page.locator("#detail-title")).to_have_text(path.name)
         expect(self.page.locator(".drawing .measured")).to_have_count(15)
+
+    def until(self, holds: str) -> None:
+        """Wait until an expression holds. Playwright's own way polls within the page, whose policy forbids `eval`."""
+        deadline = time.monotonic() + PATIENCE_MS / 1000
+        while not self.page.evaluate(holds):
+            assert time.monotonic() < deadline, holds
+            self.page.wait_for_timeout(50)
 
     def table_is_whole(self) -> None:
         """Wait until every photo of a batch has ended and is in the table."""
