@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -52,6 +52,13 @@ class Node:
     def start(self) -> None:
         self.server.start()
         wait_until(f"{self.name} listens", lambda: listens(self.port))
+        wait_until(f"{self.name} has started", self._has_started)
+
+    def _has_started(self) -> bool:
+        with suppress(subprocess.CalledProcessError):  # it listens before it can be asked
+            self.ctl("await_startup")
+            return True
+        return False
 
 
 @dataclass
@@ -84,7 +91,6 @@ def rabbitmq(folder: Path, count: int) -> Iterator[Cluster]:
             node = _node(folder, number, names_port)
             cluster.nodes.append(node)
             node.start()
-            node.ctl("await_startup")
             if number:
                 node.ctl("stop_app")
                 node.ctl("join_cluster", cluster.nodes[0].name)

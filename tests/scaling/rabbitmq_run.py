@@ -122,7 +122,6 @@ def test_the_door_says_so_in_time_when_rabbitmq_is_frozen_or_away(tmp_path: Path
         node.server.kill()
         _time_of_refusal(lambda: doorbell.ring(queue, new_job_id()))
         node.start()
-        node.ctl("await_startup")
         wait_until("a message is taken again", lambda: _rings(doorbell.ring, queue), 30)
         # What was confirmed is still there: the first, and those after the freeze and the kill.
         assert doorbell.depth(queue) >= 3
@@ -159,7 +158,6 @@ def take_all(folder: Path, cluster: Cluster, *, kill_broker: bool = True) -> dic
         if kill_broker:
             node.server.kill()
             node.start()
-            node.ctl("await_startup")
             wait_until("a message is taken again", lambda: _rings(doorbell.ring, QueueName.INTERACTIVE))
         worker.start()
         ring(DOORBELLS)
