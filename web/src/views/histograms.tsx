@@ -40,14 +40,17 @@ export function Histograms({ run, items }: { run: Run; items: Item[] }) {
       })),
     [items, definitions.value],
   );
+  const shown = found.filter(({ values }) => values.length > 0);
+  const bare = found.filter(({ values }) => values.length === 0);
   if (!found.some(({ values }) => values.length > 1)) return null;
   return (
     <section class="histograms" aria-labelledby="histograms-title">
       <h3 id="histograms-title">How they are distributed</h3>
       <p class="quiet">Values that are ok, of the largest face of {isAll ? "each photo" : "each photo that the table shows"}, in millimetres.</p>
       <div class="plots">
-        {found.map(({ key, values }) => <Histogram key={key} name={key} values={values} summary={isAll ? run.summary?.measurements[key] : undefined} />)}
+        {shown.map(({ key, values }) => <Histogram key={key} name={key} values={values} summary={isAll ? run.summary?.measurements[key] : undefined} />)}
       </div>
+      {bare.length > 0 && <p class="quiet without">No photo has an ok value of: {bare.map(({ key }) => title(key)).join(", ")}. The verdicts in the table say why.</p>}
     </section>
   );
 }
@@ -60,7 +63,7 @@ function Histogram({ name, values, summary }: { name: string; values: number[]; 
     <figure data-key={name} data-count={values.length}>
       <figcaption>
         <strong>{title(name)}</strong>
-        {values.length > 1 ? <span>{fixed(mean)} ± {fixed(sd)} <small>n = {values.length}</small></span> : <span class="quiet">{values.length ? "one value" : "no value"}</span>}
+        {values.length > 1 ? <span>{fixed(mean)} ± {fixed(sd)} <small>n = {values.length}</small></span> : <span class="quiet">one value</span>}
         {people != null && <small>people differ by ± {fixed(people)}, errors taken out</small>}
       </figcaption>
       {values.length > 1 && <Plot name={name} values={values} />}
