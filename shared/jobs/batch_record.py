@@ -118,6 +118,14 @@ class BatchRecord:
         return BatchStatus.RUNNING
 
     @property
+    def lacks_records(self) -> bool:
+        """Whether items have no record yet: of a batch just being written, or whose writer died or stood still.
+
+        One that is not sealed need not: it is unsealed for another run too.
+        """
+        return not self.sealed and sum(self.counts.values()) + self.gone < self.total
+
+    @property
     def open_items(self) -> int:
         """How many items have not ended, those without a record yet among them."""
         ended = sum(count for status, count in self.counts.items() if status.is_terminal)

@@ -32,7 +32,7 @@ def _whole(batches: BatchLifecycle, tenant: str, batch_id: str) -> BatchRecord |
         if batches.jobs.store.is_rebuilt():
             return None
         raise
-    return batch if sum(batch.counts.values()) + batch.gone >= batch.total else None
+    return None if batch.lacks_records else batch
 
 
 def _restored(batches: BatchLifecycle, tenant: str, batch_id: str) -> BatchRecord:

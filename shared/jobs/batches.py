@@ -139,9 +139,24 @@ class BatchLifecycle:
     def items(
         self, tenant: str, batch_id: str, *, status: JobStatus | None = None, limit: int, after_index: int = -1
     ) -> list[JobRecord]:
-        """Return a page of items in item order, those after the place `after_index`; raises as `find` does."""
-        self.find(tenant, batch_id)
-        return self.store.items(ItemQuery(batch_id, limit, status, after_index))
+        """Return a page of items in item order, those after the place `after_index`.
+
+        Raises
+        ------
+        BatchNotFound
+            As `find` does.
+        RecordsRebuilding
+            If the page might lack some, because not every item has a record yet.
+        """
+        self._check_whole(tenant, batch_id)
+        page = self.store.items(ItemQuery(batch_id, limit, status, after_index))
+        if len(page) < limit:  # it says that there are no more: records may have been lost this very moment
+            self._check_whole(tenant, batch_id)
+        return page
+
+    def _check_whole(self, tenant: str, batch_id: str) -> None:
+        if self.find(tenant, batch_id).lacks_records:
+            raise RecordsRebuilding("the records of this batch are not all written yet")
 
     def all_items(self, batch_id: str, status: JobStatus | None = None) -> Iterator[JobRecord]:
         """Yield the items that have a record, in item order, a page at a time."""

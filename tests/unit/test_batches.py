@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 
@@ -19,9 +20,10 @@ from shared.errors import (
 )
 from shared.jobs.batch_reader import BatchReader
 from shared.jobs.batch_record import BatchSource
-from shared.jobs.batch_store import BatchQuery
+from shared.jobs.batch_store import BatchQuery, ItemQuery
 from shared.jobs.batch_writer import BatchWriter
 from shared.jobs.lifecycle import Upload
+from shared.jobs.record import JobRecord
 from shared.jobs.store import JobQuery
 from shared.names import LOCAL_TENANT, QueueName, is_batch_id, new_batch_id
 from shared.schemas import BatchStatus, JobError, JobOptions, JobStatus
@@ -349,3 +351,28 @@ def test_another_tenants_batch_is_not_there(core: Core) -> None:
         for tenant, batch_id in (("another", batch.id), (LOCAL_TENANT, new_batch_id()), (LOCAL_TENANT, "bat_x/../y")):
             with pytest.raises(BatchNotFound):
                 ask(tenant, batch_id)
+
+
+def test_a_list_of_items_is_not_answered_while_some_have_no_record(core: Core) -> None:
+    batch = core.accept_batch(["a", "b", "c"])
+    record, items = core.find_batch(batch.id), core.items(batch.id)
+    core.batches.forget(batch.id)
+    core.store.batches.create(replace(record, sealed=False))
+    for written in range(3):
+        with pytest.raises(RecordsRebuilding, match="not all written"):
+            core.items(batch.id)
+        core.store.batches.create_items(items[written : written + 1])
+    assert [item.id for item in core.items(batch.id)] == [item.id for item in items]
+
+
+def test_a_list_of_items_is_not_cut_short_by_a_loss_in_its_midst(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = core.accept_batch(["a", "b", "c"])
+    whole = core.store.batches.items
+
+    def lose_then_read(query: ItemQuery) -> list[JobRecord]:
+        core.lose_records()
+        return whole(query)
+
+    monkeypatch.setattr(core.store.batches, "items", lose_then_read)
+    with pytest.raises(RecordsRebuilding):
+        core.items(batch.id)
