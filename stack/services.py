@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from shared.config import Settings
 from shared.names import QueueName
 from stack.child import ChildSpec
 from stack.data_folder import LOOPBACK, Ports, Secrets
@@ -64,6 +65,11 @@ def settings_env(
         "FACEFIT_PUBLIC_URL": f"http://{LOOPBACK}:{api_port}",
         **(overrides or {}),
     }
+
+
+def settings_of(env: Mapping[str, str]) -> Settings:
+    """Return the settings that variables of the environment stand for."""
+    return Settings.model_validate({name.removeprefix("FACEFIT_").lower(): value for name, value in env.items()})
 
 
 def services(settings: Mapping[str, str]) -> tuple[ChildSpec, ...]:

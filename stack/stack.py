@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
 import httpx
 
+from shared.storage.full_disk import LOOK_EVERY_S, FullDisk
+from shared.storage.s3 import S3ObjectStore
 from stack.child import ChildSpec
 from stack.data_folder import LOOPBACK, DataFolder, free_ports, is_free
 from stack.errors import Interrupted, NotReady, PortTaken
@@ -18,7 +22,7 @@ from stack.object_store import NAME as STORE
 from stack.object_store import StoreProbe, object_store
 from stack.redis_server import NAME as REDIS
 from stack.redis_server import redis_answers, redis_server
-from stack.services import BUCKET, services, settings_env
+from stack.services import BUCKET, services, settings_env, settings_of
 from stack.supervisor import Echo, Supervisor
 
 STORES_PATIENCE_S: Final = 60.0
@@ -139,6 +143,19 @@ class Stack:
             (STORE,),
             STORES_PATIENCE_S,
         )
+        stores_end = threading.Event()
+        self._open.callback(stores_end.set)
+        threading.Thread(target=self._watch_disk, args=(stores_end,), name="disk", daemon=True).start()
+
+    def _watch_disk(self, stores_end: threading.Event) -> None:
+        """Have the store started again when it stays shut although its disk has room again."""
+        settings = settings_of(self.settings_env)
+        disk = FullDisk(self.folder.store, settings.s3_bucket, partial(S3ObjectStore, settings))
+        while not stores_end.wait(LOOK_EVERY_S):
+            if disk.store_is_shut():
+                self._echo("the store takes no writes although its disk has room again; it is started again")
+                with suppress(ProcessLookupError):
+                    self.supervisor.kill(STORE, signal.SIGKILL)
 
     def start_services(self) -> None:
         """Start the API, the workers, the sender and the upkeep, and wait until a job could be done."""

@@ -4,7 +4,7 @@ What it is to do and what it has done lies in the store itself, so it needs no R
 too many: the master does nothing for the one that comes while the other is served.
 
 Given a command, it starts that as the store that it stands beside: both end when either does, so that whoever starts
-them again starts both.
+them again starts both. They end as well when the store stays shut although its disk has room again.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from shared.config import Settings
@@ -23,6 +24,7 @@ from shared.observability import configure_logging
 from shared.purges.erasers import SeaweedFiles
 from shared.purges.ledger import PurgeKind
 from shared.purges.upkeep import PurgeDuty
+from shared.storage.full_disk import LOOK_EVERY_S, FullDisk
 from shared.storage.s3 import S3ObjectStore
 from shared.telemetry.duties import Duty, do_duties
 from shared.telemetry.meter import Meter
@@ -31,7 +33,10 @@ from worker.duties import until_told_to_stop
 logger = logging.getLogger("worker.vacuum")  # also when it is run as a program
 
 ENDED_UNASKED: Final = 1
-"""The exit code when the store ended, or the purges did, and nobody had asked for it."""
+"""The exit code when the store ended, the purges did, or it stayed shut, and nobody had asked for it."""
+_DATA_FOLDER: Final = "-dir="
+_STORE_ENDS_WITHIN_S: Final = 8.0
+"""One that stays shut after a full disk does not end by itself."""
 
 
 def purge_until(stop: threading.Event, settings: Settings) -> None:
@@ -41,6 +46,15 @@ def purge_until(stop: threading.Event, settings: Settings) -> None:
     pause_s = settings.reconcile_interval_s
     duties = (Duty("purge of storage", purge.run, pause_s),)
     do_duties(duties, Meter(), pause_s=pause_s, stop=stop)  # counted for nobody: it has no Redis to tell
+
+
+def watch_disk(folder: Path, stop: threading.Event, settings: Settings) -> None:
+    """Return when the store is to be started again, or when told to stop."""
+    disk = FullDisk(folder, settings.s3_bucket, partial(S3ObjectStore, settings))
+    while not stop.wait(LOOK_EVERY_S):
+        if disk.store_is_shut():
+            logger.error("the store takes no writes although its disk has room again; it is started again")
+            return
 
 
 def run_beside(command: Sequence[str], stop: threading.Event, settings: Settings) -> int:
@@ -60,11 +74,21 @@ def run_beside(command: Sequence[str], stop: threading.Event, settings: Settings
                 unasked.set()
             stop.set()
 
-    for name, what in (("store", store.wait), ("purges", partial(purge_until, stop, settings))):
+    ends: list[tuple[str, Callable[[], object]]] = [
+        ("store", store.wait),
+        ("purges", partial(purge_until, stop, settings)),
+    ]
+    if folder := next((part.removeprefix(_DATA_FOLDER) for part in command if part.startswith(_DATA_FOLDER)), None):
+        ends.append(("disk", partial(watch_disk, Path(folder), stop, settings)))
+    for name, what in ends:
         threading.Thread(target=until_the_end_of, args=(what,), daemon=True, name=name).start()
     stop.wait()
     store.terminate()
-    store.wait()
+    try:
+        store.wait(_STORE_ENDS_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        store.kill()
+        store.wait()
     return ENDED_UNASKED if unasked.is_set() else 0
 
 

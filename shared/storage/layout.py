@@ -15,6 +15,7 @@
 | `tenants/{tenant}` | by an operator | the limits that were set for it alone |
 | `deleted/{tenant}/{job or batch}` | first thing of a DELETE | it must stay forgotten; the body is when [ms] |
 | `purges/wanted` | when deletions are complete | up to when they are to leave the files of both stores [ms] |
+| `trials/{number}/x` | after the store's disk was full, and deleted at once | whether the store takes writes again |
 | `purges/{kind}/{covers}-{ended}` | after a purge | up to when it covers deletions, and when it ended [ms] |
 
 Deliveries, webhook secrets and API keys say in their own modules where they lie.
@@ -37,6 +38,7 @@ PREVIEWS: Final = "previews/"
 DELETED: Final = "deleted/"
 PURGES: Final = "purges/"
 TENANTS: Final = "tenants/"
+TRIALS: Final = "trials/"
 OF_ITEMS: Final = (UPLOADS, OPTIONS, TICKETS, PREVIEWS, OUTCOMES, RERUNS)
 """Where an item of a batch may have objects: everywhere but its tombstone."""
 

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
 
+from shared.errors import StorageUnavailable
+from shared.storage.base import ObjectStore
+from shared.storage.full_disk import trial_keys
+from shared.storage.s3 import S3ObjectStore
 from stack.data_folder import LOOPBACK
+from stack.services import BUCKET, settings_of
 from tests.faults import points
 from tests.faults.broken_stack import SHORTER, STORE
 from tests.faults.fault import COMES_WITHIN_S, Fault, On, Strike
@@ -22,6 +30,10 @@ PHOTO: Final = (PORTRAITS / "grace_hopper.jpg").read_bytes()
 DEADLINE_S: Final = float(SHORTER["FACEFIT_UPLOAD_DEADLINE_S"])
 FILLS_WITHIN_S: Final = 60.0
 STAYS_FULL_S: Final = 8.0
+PER_PART_OF_THE_INDEX: Final = 16
+"""Deletions: a page of a journal holds some thirty, so one of the eight parts comes to the end of its page."""
+DELETED_AT_ONCE: Final = 16
+"""Each takes a second or more to fail."""
 MEGABYTE: Final = 1_000_000
 KILOBYTE: Final = 1000
 
@@ -94,7 +106,14 @@ def nothing_of_cut_uploads(strike: Strike) -> list[str]:
 
 
 def disk_full(strike: Strike) -> None:
-    """Take all the room there is on the store's disk, see that photos are refused, and give it back."""
+    """Take all the room there is on the store's disk, see that photos are refused, and give it back.
+
+    Each part of the store's index meets the full disk, by deletions: it keeps that error until the store is started
+    again, which is for the stack to see to.
+    """
+    objects = S3ObjectStore(settings_of(strike.broken.stack.settings_env))
+    for key in _in_every_part_of_the_index():
+        objects.put(key, b"x")
     filler = strike.broken.stack.folder.store / "filler"
     try:
         _fill(filler)
@@ -102,6 +121,8 @@ def disk_full(strike: Strike) -> None:
         while not refused and time.monotonic() < until:
             refused = _is_refused(strike)
         strike.check(refused, "photos were accepted although the disk was full")
+        with ThreadPoolExecutor(DELETED_AT_ONCE) as pool:
+            list(pool.map(partial(_try_to_delete, objects), _in_every_part_of_the_index()))
         time.sleep(strike.seconds(STAYS_FULL_S, 4.0))
     finally:
         filler.unlink(missing_ok=True)
@@ -113,6 +134,17 @@ def _fill(filler: Path) -> None:
             with suppress(OSError):
                 while True:
                     file.write(bytes(size))
+
+
+def _try_to_delete(objects: ObjectStore, key: str) -> None:
+    with suppress(StorageUnavailable):
+        objects.delete(key)
+
+
+def _in_every_part_of_the_index() -> Iterator[str]:
+    for key in trial_keys(BUCKET):
+        for number in range(PER_PART_OF_THE_INDEX):
+            yield f"{key}{number}"
 
 
 def _is_refused(strike: Strike) -> bool:
