@@ -13,12 +13,12 @@ import time
 from pathlib import Path
 from typing import Final
 
-from shared.config import Settings
 from shared.jobs.lifecycle import JobLifecycle, Upload
 from shared.jobs.record import JobRecord
 from shared.names import QueueName
 from shared.schemas import JobOptions
 from shared.services import connect
+from stack.services import settings_of
 from stack.stack import Stack
 
 PHOTO: Final = (Path(__file__).parents[1] / "stack" / "portraits" / "grace_hopper.jpg").read_bytes()
@@ -50,8 +50,7 @@ def main() -> None:
         try:
             stack.start_stores()
             stack.start_services()
-            names = {name.removeprefix("FACEFIT_").lower(): value for name, value in stack.settings_env.items()}
-            jobs = connect(Settings.model_validate(names)).jobs
+            jobs = connect(settings_of(stack.settings_env)).jobs
             alone_s = sorted(seconds_to_end(jobs, "quiet") for _ in range(QUIET_PHOTOS))
             begun_s = time.monotonic()
             for _ in range(queued):

@@ -7,12 +7,12 @@ import time
 from typing import Any
 
 from bench.bulk.photos import MadePhoto
-from shared.config import Settings
 from shared.jobs.batch_record import BatchRecord, BatchSource
 from shared.jobs.batches import BatchLifecycle
 from shared.jobs.lifecycle import Upload
 from shared.schemas import JobOptions
 from shared.services import connect
+from stack.services import settings_of
 from stack.stack import Stack
 
 SMALL = 20
@@ -21,8 +21,7 @@ POLL_S = 0.2
 
 def run_fairness(stack: Stack, photos: list[MadePhoto]) -> dict[str, Any]:
     """Accept all photos for one tenant, then the first few for another, without HTTP: there are no keys yet."""
-    names = {name.removeprefix("FACEFIT_").lower(): value for name, value in stack.settings_env.items()}
-    batches = BatchLifecycle(connect(Settings.model_validate(names)).jobs)
+    batches = BatchLifecycle(connect(settings_of(stack.settings_env)).jobs)
     large = _accept(batches, "large", photos)
     ended_before = large.total - batches.find("large", large.id).open_items
     began_s = time.monotonic()

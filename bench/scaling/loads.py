@@ -15,9 +15,9 @@ from PIL import Image
 
 from bench.bulk.photos import MadePhoto
 from bench.bulk.ways import PATIENCE_S, send_zip
-from shared.config import Settings
 from shared.names import QueueName, new_job_id
 from shared.services import connect
+from stack.services import settings_of
 from stack.stack import Stack
 
 PORTRAIT = Path(__file__).parents[2] / "stack" / "portraits" / "grace_hopper.jpg"
@@ -66,8 +66,7 @@ def poll(stack: Stack, count: int) -> None:
 
 def ring(stack: Stack, count: int) -> None:
     """Send doorbells of jobs that are not there, and wait until workers have come for all of them and found nothing."""
-    names = {name.removeprefix("FACEFIT_").lower(): value for name, value in stack.settings_env.items()}
-    doorbell = connect(Settings.model_validate(names)).jobs.doorbell
+    doorbell = connect(settings_of(stack.settings_env)).jobs.doorbell
     with ThreadPoolExecutor(CONNECTIONS) as pool:
         for _ in pool.map(lambda _: doorbell.ring(QueueName.INTERACTIVE, new_job_id()), range(count)):
             pass

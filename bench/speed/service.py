@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Final, Self
 from bench.speed.accounting import Window, cpu_window
 from bench.speed.client import POLL_S, BatchBody, Http, await_batch, each_at_once, measure, read_results
 from bench.speed.rounds import Turn
-from shared.config import Settings
 from shared.names import QueueName
 from shared.services import connect
-from stack.services import services
+from stack.services import services, settings_of
 from stack.stack import Stack
 
 if TYPE_CHECKING:
@@ -106,8 +105,7 @@ class Service:
         StackError
             If a process died too often meanwhile.
         """
-        names = {name.removeprefix("FACEFIT_").lower(): value for name, value in self.stack.settings_env.items()}
-        store = connect(Settings.model_validate(names)).jobs.store
+        store = connect(settings_of(self.stack.settings_env)).jobs.store
         while store.live_workers(QueueName.BULK) != count:
             self.stack.pause(POLL_S)
 

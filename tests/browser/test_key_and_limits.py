@@ -14,10 +14,9 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from shared.config import Settings
 from shared.storage.s3 import S3ObjectStore
 from stack.data_folder import free_ports
-from stack.services import ROOT
+from stack.services import ROOT, settings_of
 from stack.stack import Stack
 from tests.browser.conftest import Open
 from tests.conftest import PORTRAITS
@@ -81,8 +80,7 @@ class KeyedApi:
         return (without, with_key) == (httpx.codes.UNAUTHORIZED, httpx.codes.OK)
 
     def made_key(self) -> str:
-        named = {name.removeprefix("FACEFIT_").lower(): value for name, value in self.env.items()}
-        return make_key(S3ObjectStore(Settings.model_validate(named)), "acme").text
+        return make_key(S3ObjectStore(settings_of(self.env)), "acme").text
 
     def stop(self) -> None:
         for process in self.processes:

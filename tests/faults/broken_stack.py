@@ -21,7 +21,7 @@ from shared.config import Settings
 from shared.storage.s3 import S3ObjectStore
 from stack.child import ChildSpec
 from stack.data_folder import LOOPBACK, free_ports
-from stack.services import API, DELIVERY, UPKEEP, WORKERS
+from stack.services import API, DELIVERY, UPKEEP, WORKERS, settings_of
 from stack.stack import Stack
 from stack.supervisor import Supervisor
 from tests.faults import receiver
@@ -161,8 +161,7 @@ class BrokenStack:
         return f"http://{LOOPBACK}:{self.receiver_port}"
 
     def settings(self) -> Settings:
-        names = {name.removeprefix("FACEFIT_").lower(): value for name, value in self.stack.settings_env.items()}
-        return Settings.model_validate(names)
+        return settings_of(self.stack.settings_env)
 
     def objects(self) -> S3ObjectStore:
         return S3ObjectStore(self.settings())

@@ -16,9 +16,8 @@ import httpx
 from shared.errors import StorageUnavailable
 from shared.storage.base import ObjectStore
 from shared.storage.full_disk import trial_keys
-from shared.storage.s3 import S3ObjectStore
 from stack.data_folder import LOOPBACK
-from stack.services import BUCKET, settings_of
+from stack.services import BUCKET
 from tests.faults import points
 from tests.faults.broken_stack import SHORTER, STORE
 from tests.faults.fault import COMES_WITHIN_S, Fault, On, Strike
@@ -111,7 +110,7 @@ def disk_full(strike: Strike) -> None:
     Each part of the store's index meets the full disk, by deletions: it keeps that error until the store is started
     again, which is for the stack to see to.
     """
-    objects = S3ObjectStore(settings_of(strike.broken.stack.settings_env))
+    objects = strike.broken.objects()
     for key in _in_every_part_of_the_index():
         objects.put(key, b"x")
     filler = strike.broken.stack.folder.store / "filler"

@@ -14,11 +14,11 @@ import httpx
 import pytest
 import redis
 
-from shared.config import Settings
 from shared.jobs.batch_archive import BatchArchive
 from shared.names import LOCAL_TENANT
 from shared.storage import layout
 from shared.storage.s3 import S3ObjectStore
+from stack.services import settings_of
 from stack.stack import Stack
 from tests.faults.waiting import PATIENCE_S, wait_for_another, wait_until
 
@@ -81,8 +81,7 @@ def http(broken: Stack) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def archive(broken: Stack) -> BatchArchive:
-    names = {name.removeprefix("FACEFIT_").lower(): value for name, value in broken.settings_env.items()}
-    return BatchArchive(S3ObjectStore(Settings.model_validate(names)))
+    return BatchArchive(S3ObjectStore(settings_of(broken.settings_env)))
 
 
 @pytest.fixture

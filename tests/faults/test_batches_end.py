@@ -14,7 +14,6 @@ from typing import TypeVar
 import pytest
 import redis
 
-from shared.config import Settings
 from shared.deliveries.desk import DeliveryDesk
 from shared.deliveries.store import DeliveryQuery
 from shared.errors import RecordsUnavailable
@@ -27,6 +26,7 @@ from shared.schemas import BatchStatus, JobOptions, JobStatus
 from shared.services import Connected, connect
 from shared.signing import webhook_id
 from shared.storage import layout
+from stack.services import settings_of
 from stack.stack import Stack
 from tests.faults.waiting import PATIENCE_S, wait_for_another, wait_until
 
@@ -42,8 +42,7 @@ NOBODY = "https://nobody.invalid/hook"
 
 @pytest.fixture
 def connected(broken: Stack) -> Connected:
-    names = {name.removeprefix("FACEFIT_").lower(): value for name, value in broken.settings_env.items()}
-    return connect(Settings.model_validate(names))
+    return connect(settings_of(broken.settings_env))
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ import httpx
 import pytest
 import redis
 
-from shared.config import Settings
 from shared.errors import RecordsUnavailable
 from shared.jobs.batch_record import BatchRecord, BatchSource
 from shared.jobs.batches import BatchLifecycle
@@ -21,7 +20,7 @@ from shared.names import LOCAL_TENANT
 from shared.schemas import BatchStatus, JobOptions, JobStatus
 from shared.services import connect
 from shared.storage import layout
-from stack.services import DELIVERY
+from stack.services import DELIVERY, settings_of
 from stack.stack import Stack
 from tests.faults.broken_stack import SHORT
 from tests.faults.waiting import wait_for_another, wait_until
@@ -73,8 +72,7 @@ def reaching_out(
 
 @pytest.fixture
 def batches(reaching_out: Stack) -> BatchLifecycle:
-    names = {name.removeprefix("FACEFIT_").lower(): value for name, value in reaching_out.settings_env.items()}
-    return BatchLifecycle(connect(Settings.model_validate(names)).jobs)
+    return BatchLifecycle(connect(settings_of(reaching_out.settings_env)).jobs)
 
 
 def url(found: Receiver, number: int = 0) -> str:

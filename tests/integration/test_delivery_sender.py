@@ -22,12 +22,11 @@ import pytest
 import redis
 
 from shared.clock import system_clock
-from shared.config import Settings
 from shared.deliveries.record import DeliveryRecord, DeliveryStatus
 from shared.deliveries.redis_store import RedisDeliveryStore
 from shared.names import LOCAL_TENANT
 from shared.storage.s3 import S3ObjectStore
-from stack.services import ROOT
+from stack.services import ROOT, settings_of
 from stack.stack import Stack
 from tests.deliveries import BODY, Office, client_to
 from tests.receiver import HERE, OK, Behaviour, Receiver, hangs, receiving, says, url_of
@@ -59,7 +58,7 @@ def env_beside(stores: Stack, **changed: str) -> dict[str, str]:
 
 
 def real_office(env: dict[str, str], **options: Any) -> RealOffice:
-    settings = Settings.model_validate({name.removeprefix("FACEFIT_").lower(): value for name, value in env.items()})
+    settings = settings_of(env)
     objects = S3ObjectStore(settings)
     objects.prepare(create_bucket=True)
     for found in list(objects.list("")):

@@ -19,7 +19,6 @@ import pytest
 import redis
 
 from shared.clock import system_clock
-from shared.config import Settings
 from shared.jobs.batch_record import BatchRecord
 from shared.jobs.record import JobRecord
 from shared.jobs.redis_store import RedisJobStore
@@ -27,7 +26,7 @@ from shared.names import QueueName
 from shared.schemas import BatchStatus, JobStatus
 from shared.storage import layout
 from shared.storage.s3 import S3ObjectStore
-from stack.services import ROOT
+from stack.services import ROOT, settings_of
 from stack.stack import Stack
 from tests.core import PHOTO
 from tests.deliveries import client_to
@@ -82,7 +81,7 @@ def env_beside(stores: Stack, **changed: str) -> dict[str, str]:
 
 
 def real_core(env: dict[str, str], **options: Any) -> RealCore:
-    settings = Settings.model_validate({name.removeprefix("FACEFIT_").lower(): value for name, value in env.items()})
+    settings = settings_of(env)
     objects = S3ObjectStore(settings)
     objects.prepare(create_bucket=True)
     for found in list(objects.list("")):

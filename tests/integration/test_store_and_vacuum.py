@@ -26,6 +26,10 @@ time.sleep(600)
 """Stands for a store that is there and answers nobody: purges are put off."""
 
 
+HANGS = STANDS.replace("lambda *_: sys.exit()", "signal.SIG_IGN")
+"""Does not end when it is told to, as SeaweedFS after a full disk."""
+
+
 @contextmanager
 def beside(folder: Path, store: str) -> Iterator[subprocess.Popen[bytes]]:
     env = {**os.environ, "PYTHONPATH": str(ROOT), "FACEFIT_S3_ENDPOINT_URL": "http://127.0.0.1:9"}
@@ -47,6 +51,13 @@ def is_there(path: Path) -> bool:
 
 def test_told_to_stop_it_stops_the_store_and_ends_well(tmp_path: Path) -> None:
     with beside(tmp_path, STANDS) as process:
+        assert is_there(tmp_path / "store.pid")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE_S) == 0
+
+
+def test_a_store_that_does_not_end_is_ended(tmp_path: Path) -> None:
+    with beside(tmp_path, HANGS) as process:
         assert is_there(tmp_path / "store.pid")
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE_S) == 0

@@ -21,12 +21,11 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from shared.config import Settings
 from shared.names import QueueName
 from shared.services import connect
 from stack.child import ChildSpec
 from stack.data_folder import LOOPBACK, free_ports
-from stack.services import services
+from stack.services import services, settings_of
 from stack.stack import Stack
 from tests.conftest import CALLABLE, RECEIVER_PORT
 from tests.receiver import OK, Receiver, receiving
@@ -124,8 +123,7 @@ def _kill_one_of_each(load: Load, stack: Stack) -> None:
 
 def _live_workers(stack: Stack) -> int:
     """Return how many workers for single photos say that they measure."""
-    names = {name.removeprefix("FACEFIT_").lower(): value for name, value in stack.settings_env.items()}
-    return connect(Settings.model_validate(names)).jobs.store.live_workers(QueueName.INTERACTIVE)
+    return connect(settings_of(stack.settings_env)).jobs.store.live_workers(QueueName.INTERACTIVE)
 
 
 def _send_batch(url: str) -> str:

@@ -10,8 +10,8 @@ import httpx
 import pytest
 import redis
 
-from shared.config import Settings
 from shared.purges.erasers import RedisFiles, SeaweedFiles
+from stack.services import settings_of
 from stack.stack import Stack
 from tests.conftest import CALLABLE
 from tests.marks import found_below, found_in
@@ -36,11 +36,6 @@ HASTY = {
 BROKER = re.compile(rb"^(L|R)PUSH |^PUBLISH ", re.IGNORECASE)
 TOLD_BY_DESIGN = {"reference", "item 0 name", "item 1 name"}
 """The caller's own ids, which webhooks carry back to the caller, and records keep."""
-
-
-def settings_of(stack: Stack) -> Settings:
-    names = {name.removeprefix("FACEFIT_").lower(): value for name, value in stack.settings_env.items()}
-    return Settings.model_validate(names)
 
 
 def write_plainly(stack: Stack) -> None:
@@ -71,8 +66,8 @@ def test_nothing_of_a_deleted_photo_is_in_any_file_once_both_stores_were_purged(
     assert {"reference", "webhook query", "image query"} <= kept
     for path in load.paths:
         assert http.delete(path).status_code == 204
-    RedisFiles(settings_of(service)).erase()
-    SeaweedFiles(settings_of(service)).erase()
+    RedisFiles(settings_of(service.settings_env)).erase()
+    SeaweedFiles(settings_of(service.settings_env)).erase()
     assert written_in(service, load) == {}
 
 

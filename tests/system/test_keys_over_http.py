@@ -16,11 +16,10 @@ import pytest
 import redis
 
 from shared.clock import system_clock
-from shared.config import Settings
 from shared.keys.archive import KeyArchive
 from shared.storage.s3 import S3ObjectStore
 from stack.data_folder import free_ports
-from stack.services import ROOT
+from stack.services import ROOT, settings_of
 from stack.stack import Stack
 from tests.keys import make_key
 
@@ -80,8 +79,7 @@ class Service:
 
     @property
     def objects(self) -> S3ObjectStore:
-        named = {name.removeprefix("FACEFIT_").lower(): value for name, value in self.env.items()}
-        return S3ObjectStore(Settings.model_validate(named))
+        return S3ObjectStore(settings_of(self.env))
 
     def flush_redis(self) -> None:
         with redis.Redis.from_url(self.env["FACEFIT_REDIS_URL"]) as client:
