@@ -1,6 +1,6 @@
 """What storage knows of deliveries: one object for each, its record as one line of JSON, then the body that is sent.
 
-`deliveries/{tenant}/{job or batch}/{delivery}` is written once when the delivery is owed, and again after each attempt
+`deliveries/{tenant}/{job or batch}.{delivery}` is written once when the delivery is owed, and again after each attempt
 that changed something. It is deleted with what it is about.
 """
 
@@ -24,12 +24,12 @@ DELIVERIES: Final = "deliveries/"
 _KEYS_AT_ONCE: Final = 500
 _READ_AT_ONCE: Final = 8
 """Objects that are read at a time: what it takes is mostly waiting."""
-_KEY: Final = re.compile(rf"{DELIVERIES}(?P<tenant>[^/]+)/(?P<object>[a-z]+_[^/]+)/{DELIVERY_ID_PATTERN.pattern}")
+_KEY: Final = re.compile(rf"{DELIVERIES}(?P<tenant>[^/]+)/(?P<object>[a-z]+_[^/.]+)\.{DELIVERY_ID_PATTERN.pattern}")
 
 
 def deliveries_prefix(tenant: str, object_id: str) -> str:
     """Return what the keys of all deliveries about an object start with."""
-    return f"{DELIVERIES}{tenant}/{object_id}/"
+    return f"{DELIVERIES}{tenant}/{object_id}."
 
 
 def delivery_key(record: DeliveryRecord) -> str:

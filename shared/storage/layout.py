@@ -6,11 +6,11 @@
 | `uploads/{tenant}/{job}` | then | the photo; from here the job is accepted, whatever dies next |
 | `tickets/{tenant}/{job}` | then, for a photo at a URL | the URL; the commit until the photo is here, then deleted |
 | `uploads/{tenant}/{job}.{batch}` | before the manifest, or later | the photo of an item; it means nothing alone |
-| `batches/{tenant}/{batch}/manifest` | last of a new batch | its items; from here the batch is accepted |
-| `batches/{tenant}/{batch}/started` | when its client says so | uploads by forms are measured as they come |
-| `batches/{tenant}/{batch}/cancelled` | before a cancellation is answered | what is open ends cancelled |
-| `outcomes/{tenant}/{job}/{run}` | once | how the run ended, with the result |
-| `reruns/{tenant}/{job}/{run}` | before a retry is answered | another run was asked for |
+| `batches/{tenant}/{batch}.manifest` | last of a new batch | its items; from here the batch is accepted |
+| `batches/{tenant}/{batch}.started` | when its client says so | uploads by forms are measured as they come |
+| `batches/{tenant}/{batch}.cancelled` | before a cancellation is answered | what is open ends cancelled |
+| `outcomes/{tenant}/{job}.{run}` | once | how the run ended, with the result |
+| `reruns/{tenant}/{job}.{run}` | before a retry is answered | another run was asked for |
 | `previews/{tenant}/{job}` | before the outcome, if the photo is kept | a small copy without metadata |
 | `tenants/{tenant}` | by an operator | the limits that were set for it alone |
 | `deleted/{tenant}/{job or batch}` | first thing of a DELETE | it must stay forgotten; the body is when [ms] |
@@ -18,7 +18,9 @@
 | `trials/{number}/x` | after the store's disk was full, and deleted at once | whether the store takes writes again |
 | `purges/{kind}/{covers}-{ended}` | after a purge | up to when it covers deletions, and when it ended [ms] |
 
-Deliveries, webhook secrets and API keys say in their own modules where they lie.
+Deliveries, webhook secrets and API keys say in their own modules where they lie. No job and no batch has a folder of its
+own: a store that keeps folders is spared one for each, and while its disk is full SeaweedFS takes an object whose new folder
+it refuses, which is then in no list (docs/adr/0016-no-folder-for-a-job.md).
 """
 
 from __future__ import annotations
@@ -75,7 +77,7 @@ def tenant_key(tenant: str) -> str:
 
 def outcomes_prefix(tenant: str, job_id: str) -> str:
     """Return what the keys of all outcomes of a job start with."""
-    return f"{OUTCOMES}{tenant}/{job_id}/"
+    return f"{OUTCOMES}{tenant}/{job_id}."
 
 
 def outcome_key(tenant: str, job_id: str, run: int) -> str:
@@ -85,7 +87,7 @@ def outcome_key(tenant: str, job_id: str, run: int) -> str:
 
 def reruns_prefix(tenant: str, job_id: str) -> str:
     """Return what the keys of all retries of a job start with."""
-    return f"{RERUNS}{tenant}/{job_id}/"
+    return f"{RERUNS}{tenant}/{job_id}."
 
 
 def rerun_key(tenant: str, job_id: str, run: int) -> str:
@@ -95,7 +97,7 @@ def rerun_key(tenant: str, job_id: str, run: int) -> str:
 
 def batch_prefix(tenant: str, batch_id: str) -> str:
     """Return what the keys of a batch's own objects start with."""
-    return f"{BATCHES}{tenant}/{batch_id}/"
+    return f"{BATCHES}{tenant}/{batch_id}."
 
 
 def manifest_key(tenant: str, batch_id: str) -> str:
@@ -115,9 +117,9 @@ def cancelled_key(tenant: str, batch_id: str) -> str:
 
 _OF_A_JOB: Final = re.compile(
     rf"[a-z]+/(?P<tenant>[^/]+)/(?P<job>{JOB_ID_PATTERN.pattern})"
-    rf"(?:/(?P<run>\d{{6}})|\.(?P<batch>{BATCH_ID_PATTERN.pattern}))?"
+    rf"(?:\.(?P<run>\d{{6}})|\.(?P<batch>{BATCH_ID_PATTERN.pattern}))?"
 )
-_OF_A_BATCH: Final = re.compile(rf"(?:batches|deleted)/(?P<tenant>[^/]+)/(?P<batch>{BATCH_ID_PATTERN.pattern})(?:/.*)?")
+_OF_A_BATCH: Final = re.compile(rf"(?:batches|deleted)/(?P<tenant>[^/]+)/(?P<batch>{BATCH_ID_PATTERN.pattern})(?:\..*)?")
 
 
 def owner_of(key: str) -> tuple[str, str] | None:

@@ -320,7 +320,7 @@ class LifeOfBatches(RuleBasedStateMachine):
                     known.add(layout.upload_key(LOCAL_TENANT, job_id, batch_id))
         stored = set(self.core.stored())
         assert {key for key in stored if not key.startswith(DELIVERIES)} <= known
-        told = {key.split("/")[2] for key in stored if key.startswith(DELIVERIES)}
+        told = {key.split("/")[2].partition(".")[0] for key in stored if key.startswith(DELIVERIES)}
         gone = {job_id for batch_id in self.deleted_batches for job_id in self.items[batch_id]}
         assert told.isdisjoint(self.deleted_batches | self.deleted_items | gone)
 

@@ -40,7 +40,7 @@ def test_an_event_is_owed_once_however_often_it_is_noticed(office: Office) -> No
     assert office.desk.owe(event, URL, b"{}") == first
     assert is_delivery_id(first.id)
     assert office.archive_body(first) == BODY
-    assert stored(office) == [f"deliveries/local/{event.job_id}/{first.id}"]
+    assert stored(office) == [f"deliveries/local/{event.job_id}.{first.id}"]
     others = [
         office.desk.owe(event, URL + "2", BODY),
         office.desk.owe(replace(event, run=2), URL, BODY),

@@ -174,7 +174,7 @@ def test_an_audit_of_a_healthy_service_finds_nothing(core: Core) -> None:
 STRAY = [
     "uploads/readme.txt",
     "uploads/local/",
-    f"outcomes/local/{new_job_id()}/x",
+    f"outcomes/local/{new_job_id()}.x",
     "deleted/local/x",
     "options/local/job_x",
 ]
