@@ -62,7 +62,9 @@ def measure(rounds: int, jobs: int) -> dict[str, dict[str, float]]:
             stack.start_stores()
             objects = S3ObjectStore(settings_of(stack.settings_env))
             for turn, layout in rotated(list(LAYOUTS), rounds):
-                for step, (count, do) in steps(objects, f"turn-{turn}{len(found[layout])}", LAYOUTS[layout], jobs).items():
+                for step, (count, do) in steps(
+                    objects, f"turn-{turn}{len(found[layout])}", LAYOUTS[layout], jobs
+                ).items():
                     with cpu_window(lambda: {NAME: stack.supervisor.pid(NAME)}) as window:
                         do()
                     found[layout][f"{step}, ms"].append(1000 * window.wall_s / count)

@@ -18,9 +18,9 @@
 | `trials/{number}/x` | after the store's disk was full, and deleted at once | whether the store takes writes again |
 | `purges/{kind}/{covers}-{ended}` | after a purge | up to when it covers deletions, and when it ended [ms] |
 
-Deliveries, webhook secrets and API keys say in their own modules where they lie. No job and no batch has a folder of its
-own: a store that keeps folders is spared one for each, and while its disk is full SeaweedFS takes an object whose new folder
-it refuses, which is then in no list (docs/adr/0016-no-folder-for-a-job.md).
+Deliveries, webhook secrets and API keys say in their own modules where they lie. No job and no batch has a folder of
+its own: while its disk is full SeaweedFS takes an object whose new folder it refuses, which is then in no list
+(docs/adr/0016-no-folder-for-a-job.md).
 """
 
 from __future__ import annotations
@@ -119,7 +119,9 @@ _OF_A_JOB: Final = re.compile(
     rf"[a-z]+/(?P<tenant>[^/]+)/(?P<job>{JOB_ID_PATTERN.pattern})"
     rf"(?:\.(?P<run>\d{{6}})|\.(?P<batch>{BATCH_ID_PATTERN.pattern}))?"
 )
-_OF_A_BATCH: Final = re.compile(rf"(?:batches|deleted)/(?P<tenant>[^/]+)/(?P<batch>{BATCH_ID_PATTERN.pattern})(?:\..*)?")
+_OF_A_BATCH: Final = re.compile(
+    rf"(?:batches|deleted)/(?P<tenant>[^/]+)/(?P<batch>{BATCH_ID_PATTERN.pattern})(?:\..*)?"
+)
 
 
 def owner_of(key: str) -> tuple[str, str] | None:

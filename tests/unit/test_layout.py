@@ -32,7 +32,9 @@ def test_a_key_says_whose_it_is(key: str, run: int, batch: str | None) -> None:
     assert layout.batch_of(key) is None
 
 
-@pytest.mark.parametrize("key_of", [layout.manifest_key, layout.started_key, layout.cancelled_key, layout.tombstone_key])
+@pytest.mark.parametrize(
+    "key_of", [layout.manifest_key, layout.started_key, layout.cancelled_key, layout.tombstone_key]
+)
 def test_a_key_of_a_batch_says_so(key_of: Callable[[str, str], str]) -> None:
     key = key_of("acme", BATCH)
     assert (layout.batch_of(key), layout.owner_of(key)) == (("acme", BATCH), None)
