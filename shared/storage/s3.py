@@ -1,7 +1,8 @@
 """The door to S3: obstore for what every photo costs, boto3 for the rest, the exceptions of both translated.
 
 A call of obstore costs an eighth of boto3's CPU (docs/performance-profiles.md). It lists by whole folders only, and
-tells a range beyond the end from an outage by its text alone, so boto3 lists and reads parts.
+tells a range beyond the end from an outage by its text alone, so boto3 lists and reads parts. It is imported when that
+is first asked for: a fifth of what a worker would import, and most workers never list.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from obstore.store import S3Store
 from shared.errors import ObjectMissing, StorageUnavailable
 from shared.storage.base import ObjectInfo
 from shared.storage.post_policy import UploadForm, UploadPermit
-from shared.storage.s3_client import BotoClient
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, S3Config, S3Credential
 
     from shared.config import Settings
+    from shared.storage.s3_client import BotoClient
 
 _CHUNK_BYTES: Final = 65_536
 _HELD_WHOLE_BYTES: Final = 1_048_576
@@ -59,8 +60,13 @@ class S3ObjectStore:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._rare = BotoClient(settings)
         self._process_id = os.getpid()
+
+    @cached_property
+    def _rare(self) -> BotoClient:
+        from shared.storage.s3_client import BotoClient  # noqa: PLC0415  not before it is needed
+
+        return BotoClient(self._settings)
 
     @cached_property
     def _made(self) -> S3Store:
@@ -86,13 +92,17 @@ class S3ObjectStore:
         )
 
     def _credential(self) -> S3Credential:
-        keys = self._rare.credentials()
-        return {
-            "access_key_id": keys.access_key,
-            "secret_access_key": keys.secret_key,
-            "token": keys.token,
-            "expires_at": datetime.now(UTC) + _ASKED_AGAIN_AFTER,
-        }
+        """Return the keys that the settings give, or those of the environment, by whichever of its ways boto3 finds.
+
+        Asked for in any case: a key in the settings must not be sent with a token from the environment.
+        """
+        settings, expires_at = self._settings, datetime.now(UTC) + _ASKED_AGAIN_AFTER
+        key_id, secret = settings.s3_access_key_id.get_secret_value(), settings.s3_secret_access_key.get_secret_value()
+        token = None
+        if not (key_id and secret):
+            keys = self._rare.credentials()
+            key_id, secret, token = keys.access_key, keys.secret_key, keys.token
+        return {"access_key_id": key_id, "secret_access_key": secret, "token": token, "expires_at": expires_at}
 
     @property
     def _store(self) -> S3Store:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
 import pytest
@@ -70,6 +70,32 @@ def test_a_writer_killed_after_the_head_leaves_nothing(stores: Stack, n_bytes: i
         assert all(head.startswith(b"PUT ") for head in heads)
     assert objects.put_if_absent(key, b"an outcome")
     assert objects.get(key) == b"an outcome"
+
+
+def test_a_key_of_the_settings_goes_without_a_token_of_the_environment(
+    stores: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "of-another-key")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "another")
+    settings = settings_beside(stores)
+    with killed_after(0, str(settings.s3_endpoint_url)) as (url, heads):
+        with suppress(StorageUnavailable):
+            S3ObjectStore(settings_beside(stores, s3_endpoint_url=url)).put("contract/token", b"x")
+        head = heads[0]
+    assert f"Credential={settings.s3_access_key_id.get_secret_value()}/".encode() in head
+    assert b"x-amz-security-token" not in head
+
+
+def test_the_keys_of_the_environment_are_used_where_the_settings_have_none(
+    stores: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_beside(stores, s3_access_key_id="", s3_secret_access_key="")
+    for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(f"AWS_{name}", stores.settings_env[f"FACEFIT_S3_{name}"])
+    objects = S3ObjectStore(settings)
+    objects.prepare(create_bucket=True)
+    objects.put("contract/by-the-environment", b"x")
+    assert objects.get("contract/by-the-environment") == b"x"
 
 
 def test_a_bucket_that_is_gone_is_no_missing_object(stores: Stack) -> None:

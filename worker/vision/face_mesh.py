@@ -18,7 +18,7 @@ import sys
 import warnings
 from functools import cache
 from importlib import metadata
-from types import ModuleType
+from importlib.util import find_spec, module_from_spec
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
@@ -43,6 +43,23 @@ MIN_MESH_CONFIDENCE: Final = 0.5
 """The short-range detector's and the mesh model's are the defaults of `mediapipe.solutions.face_mesh.FaceMesh`; what
 the full-range detector finds is checked by whoever asks, so it may guess."""
 
+_OPTIONS: Final = (
+    "calculators.core.clip_vector_size_calculator",
+    "calculators.core.constant_side_packet_calculator",
+    "calculators.core.split_vector_calculator",
+    "calculators.tensor.image_to_tensor_calculator",
+    "calculators.tensor.tensors_to_floats_calculator",
+    "calculators.tensor.tensors_to_landmarks_calculator",
+    "calculators.util.association_calculator",
+    "calculators.util.detections_to_rects_calculator",
+    "calculators.util.landmarks_refinement_calculator",
+    "calculators.util.non_max_suppression_calculator",
+    "calculators.util.rect_transformation_calculator",
+    "calculators.util.thresholding_calculator",
+    "framework.tool.switch_container",
+)
+"""What the parts of the graphs are told. Graphs go to mediapipe as text, and what is not imported is not in it."""
+
 _RGB_CHANNELS: Final = 3
 _FIRST_PICTURE_PX: Final = 64
 
@@ -61,24 +78,20 @@ def preload() -> None:
 
     Notes
     -----
-    `mediapipe/__init__.py` imports every solution, and one drawing helper among them imports matplotlib, which is three
-    quarters of the time, a third of the memory, and a font cache in the home directory. Nothing here draws, so empty
-    modules stand in for it while mediapipe is imported.
+    `mediapipe/__init__.py` imports every solution and every task, matplotlib among them: three quarters of the time and
+    half of the memory, and a font cache in the home directory. Nothing here needs any of that, so the package is made
+    without running it; its parts are imported as ever.
     """
     if "mediapipe" in sys.modules:
         return
-    stand_ins: dict[str, ModuleType] = {}
-    if "matplotlib" not in sys.modules:
-        stand_ins = {name: ModuleType(name) for name in ("matplotlib", "matplotlib.pyplot")}
-    sys.modules.update(stand_ins)
-    try:
-        with warnings.catch_warnings():
-            # protobuf 4's types are deprecated for Python 3.14, where mediapipe 0.10.21 does not install anyway.
-            warnings.filterwarnings("ignore", r"Type google\._upb", DeprecationWarning)
-            importlib.import_module("mediapipe")
-    finally:
-        for name in stand_ins:
-            del sys.modules[name]
+    spec = find_spec("mediapipe")
+    if spec is None:
+        raise ModuleNotFoundError("mediapipe is not installed", name="mediapipe")
+    sys.modules["mediapipe"] = module_from_spec(spec)
+    with warnings.catch_warnings():
+        # protobuf 4's types are deprecated for Python 3.14, where mediapipe 0.10.21 does not install anyway.
+        warnings.filterwarnings("ignore", r"Type google\._upb", DeprecationWarning)
+        importlib.import_module("mediapipe.python.solution_base")
 
 
 class FaceMesh:
@@ -271,9 +284,8 @@ def _single_threaded_config(text: str) -> Any:
     inference_pb2 = importlib.import_module("mediapipe.calculators.tensor.inference_calculator_pb2")
     validated = importlib.import_module("mediapipe.python._framework_bindings.validated_graph_config")
     text_format = importlib.import_module("google.protobuf.text_format")
-    for options in ("core.clip_vector_size_calculator_pb2", "util.association_calculator_pb2"):
-        importlib.import_module(f"mediapipe.calculators.{options}")  # so that the text may name them
-
+    for options in _OPTIONS:
+        importlib.import_module(f"mediapipe.{options}_pb2")
     graph = validated.ValidatedGraphConfig()
     graph.initialize(graph_config=text_format.Parse(text, config_pb2.CalculatorGraphConfig()))
     config = config_pb2.CalculatorGraphConfig.FromString(graph.binary_config)
