@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
+from hypothesis import given
+from hypothesis import strategies as st
 from structlog.contextvars import get_contextvars
 
+from shared import redaction
 from shared.observability import about, bind_context, forget_context
 from shared.redaction import GONE, redact, redact_text
 from tests.core import Core
@@ -91,6 +94,20 @@ def test_lines_for_a_person() -> None:
 )
 def test_what_is_taken_out_of_a_text(text: str, left: str) -> None:
     assert redact_text(text) == left
+
+
+PIECES = [
+    *("https://", "h", "/", "?", "#", "@", "=", ":", " ", "\t", "\u00a0", ",", "'", "x=y", "u:p@"),
+    *("Bearer", "basic", "X-API-Key", "Authorization", "X-Amz-Date", "idempotency-key", "whsec_", "abc", "WHSEC_a"),
+]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=8).map("".join) | st.text(max_size=40))
+def test_a_text_that_is_passed_at_a_glance_has_nothing_to_be_taken_out(text: str) -> None:
+    thorough = text
+    for pattern, instead in redaction._PATTERNS:
+        thorough = pattern.sub(instead, thorough)
+    assert redact_text(text) == thorough
 
 
 def test_fields_are_judged_by_their_names_and_bytes_are_none_of_a_logs() -> None:
