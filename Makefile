@@ -103,7 +103,7 @@ secrets: ## what docker-compose.yml reads, as files; ROTATE=redis, s3 or store m
 	@$(or $(PYTHON),python3) -m stack.secret_files $(if $(ROTATE),--rotate $(ROTATE))
 
 docker-test: $(READY) ## build the images, start them with compose, kill what can be killed, count (needs Docker)
-	@$(BIN)/python -m pytest -s $(addprefix tests/docker/,walls_run.py compose_run.py kills_run.py)
+	@$(BIN)/python -m pytest -s $(addprefix tests/docker/,walls_run.py compose_run.py kills_run.py full_disk_run.py)
 
 rabbitmq-test: $(READY) ## RabbitMQ's quorum queues as the broker, killed under load; needs rabbitmq-server
 	@$(BIN)/python -m pytest -s tests/scaling/rabbitmq_run.py

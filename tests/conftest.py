@@ -31,17 +31,22 @@ _TOGETHER = {
     "faults": "faults",
     "integration": "stores",
     "system": "stack",
+    "system/test_stack_commands.py": "people",
+    "system/test_stack_stores.py": "stores",
+    "unit/test_docs_site.py": "people",
 }
 """Folders whose tests run one after the other in one process: they share running processes, or break their own.
 
-`make test` has a process for each: they wait more than they compute, and single tests fill what is left."""
+`make test` has a process for each: they wait more than they compute, and single tests fill what is left. The files are
+those that share nothing with their folder, or are built once for all of their tests."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say what stays together where a run has several processes; single tests go to whichever is free."""
     here = Path(__file__).parent
     for item in items:
-        if group := _TOGETHER.get(item.path.relative_to(here).parts[0]):
+        path = item.path.relative_to(here)
+        if group := _TOGETHER.get(path.as_posix()) or _TOGETHER.get(path.parts[0]):
             item.add_marker(pytest.mark.xdist_group(group))
 
 

@@ -77,15 +77,23 @@ def _own_env() -> dict[str, str]:
 
 
 class Compose:
-    """One project; `folder` takes its secrets and its file of settings, which is `.env.example` with them named."""
+    """One project; `folder` takes its secrets and its file of settings, which is `.env.example` with them named.
 
-    def __init__(self, folder: Path) -> None:
+    What `otherwise` says in compose's own language holds instead of what the project's file says.
+    """
+
+    def __init__(self, folder: Path, otherwise: str = "") -> None:
         self.project = f"facefit-test-{secrets.token_hex(4)}"
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.secrets = folder / "secrets"
         make_secrets(self.secrets)
         self._command = _compose_command() or ()
+        self._files: tuple[str, ...] = ("--file", str(ROOT / "docker-compose.yml"))
+        if otherwise:
+            beside = folder / "otherwise.yml"
+            beside.write_text(otherwise)
+            self._files += ("--file", str(beside))
         self._env_file = folder / "env"
         text = (ROOT / ".env.example").read_text()
         for name, value in ((FOLDER_SETTING, str(self.secrets)), ("FACEFIT_PORT", str(self.port))):
@@ -102,7 +110,7 @@ class Compose:
 
     def __call__(self, *arguments: str, check: bool = True) -> str:
         """Run a compose command on this project and return what it printed."""
-        options = ("--env-file", str(self._env_file), "--project-name", self.project)
+        options = (*self._files, "--env-file", str(self._env_file), "--project-name", self.project)
         done = run(*self._command, *options, *arguments, env=_own_env(), check=check)
         return done.stdout + done.stderr
 
