@@ -37,7 +37,7 @@ from shared.storage.s3 import S3ObjectStore
 
 settings = Settings()
 objects = S3ObjectStore(settings)
-keys = [f"{key}{number}" for key in trial_keys(settings.s3_bucket) for number in range(16)]
+keys = [f"{key}{number}" for key in trial_keys(settings.s3_bucket) for number in range(40)]
 
 def do(what, key):
     with suppress(StorageUnavailable):
