@@ -78,16 +78,14 @@ def preload() -> None:
 
     Notes
     -----
-    `mediapipe/__init__.py` imports every solution and every task, matplotlib among them: three quarters of the time and
-    half of the memory, and a font cache in the home directory. Nothing here needs any of that, so the package is made
-    without running it; its parts are imported as ever.
+    `mediapipe/__init__.py` imports every solution and every task, matplotlib among them: 0.85 s of CPU and 71 MB, where
+    the parts used here take 0.15 s and 22 MB, and a font cache in the home directory. So the package is made without
+    running that; its parts are imported as ever.
     """
-    if "mediapipe" in sys.modules:
+    if "mediapipe.python.solution_base" in sys.modules:
         return
-    spec = find_spec("mediapipe")
-    if spec is None:
-        raise ModuleNotFoundError("mediapipe is not installed", name="mediapipe")
-    sys.modules["mediapipe"] = module_from_spec(spec)
+    if spec := find_spec("mediapipe"):
+        sys.modules.setdefault("mediapipe", module_from_spec(spec))
     with warnings.catch_warnings():
         # protobuf 4's types are deprecated for Python 3.14, where mediapipe 0.10.21 does not install anyway.
         warnings.filterwarnings("ignore", r"Type google\._upb", DeprecationWarning)
