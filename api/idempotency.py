@@ -6,7 +6,7 @@
 
 The key is held from the first line on, so that the second of two requests at once is turned away before it stores
 anything. Reading or making what takes longer than a minute calls `keep` now and then. Whatever goes wrong before `make`
-returns gives the key back.
+returns gives the key back, unless something may have been left behind that would be measured.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from api import rate_limit_fields
 from api.context import Services
 from api.problems import IDEMPOTENCY_IN_FLIGHT, IDEMPOTENCY_KEY_REUSED, ProblemError, invalid
 from shared.clock import Clock, system_clock, to_ms
-from shared.errors import Transient
+from shared.errors import NotTakenBack, Transient
 from shared.jobs.batch_replays import accepted_batch
 from shared.jobs.batches import BatchLifecycle
 from shared.jobs.idempotency import (
@@ -244,12 +244,16 @@ class HeldKey:
                 raise ProblemError(IDEMPOTENCY_KEY_REUSED, "This key was used for another request; take a new one.")
             self._index.forget(self._known.object_id)
             self.reserve()
-        made = make(mark)
+        try:
+            made = make(mark)
+        except (ProblemError, Transient) as error:
+            self._is_over = isinstance(error, NotTakenBack) or isinstance(error.__cause__, NotTakenBack)
+            raise
         self._is_over = True
         return made, False
 
     def release(self) -> None:
-        """Give the key back unless something was made under it; what fails is over when the lock is."""
+        """Give the key back unless something was made under it, or may be; what fails is over when the lock is."""
         if self._slot is not None and self._known is None and not self._is_over:
             with suppress(Transient):
                 self._index.release(self._slot, self._token)

@@ -162,6 +162,10 @@ class RecordsRebuilding(RecordsUnavailable):
     """Raised when records were lost and are being rebuilt, so that a list would be incomplete."""
 
 
+class NotTakenBack(StorageUnavailable):
+    """Raised when nothing was accepted, and what was stored of it may still be there."""
+
+
 class KeysUnavailable(Transient):
     """Raised when it is not known, or not known lately, which API keys there are."""
 

@@ -9,10 +9,10 @@ from itertools import islice
 from types import TracebackType
 from typing import Final, Self
 
-from shared.errors import BatchTooLarge, DuplicateReference, KeyTaken, StorageUnavailable, Transient
+from shared.errors import BatchTooLarge, DuplicateReference, KeyTaken, NotTakenBack, StorageUnavailable, Transient
 from shared.jobs.batch_archive import made_ms
 from shared.jobs.batch_record import MAKING_LIMIT_S, BatchRecord
-from shared.jobs.idempotency import KeyMark, confirm_key
+from shared.jobs.idempotency import KeyMark, confirm_key, leave_key
 from shared.jobs.lifecycle import JobLifecycle, Upload
 from shared.jobs.manifest import BatchHead, Item, ManifestFile, item_record
 from shared.jobs.record import JobRecord
@@ -138,7 +138,8 @@ class BatchWriter:
         Raises
         ------
         StorageUnavailable, KeyTaken
-            If the batch was not accepted.
+            If the batch was not accepted. Where its manifest may have been left behind, leaving the writer raises
+            `NotTakenBack`, and the key stands for it.
         """
         if mark is not None:
             self._manifest.head = self._manifest.head.marked(mark)
@@ -179,11 +180,16 @@ class BatchWriter:
 
     def _take_back(self) -> None:
         head = self._manifest.head
+        is_promised = True
         try:
             # First, in case the store wrote it and its answer was lost: no manifest may promise photos that are gone.
             self._jobs.objects.delete(layout.manifest_key(head.tenant, head.batch_id))
+            is_promised = False
             for item in self._manifest.items():
                 if not item.is_awaited and item.error is None:
                     self._jobs.objects.delete(layout.upload_key(head.tenant, item.job_id, head.batch_id))
-        except Transient:
+        except Transient as error:
             logger.warning("could not take back %s; its photos are swept when they are an hour old", head.batch_id)
+            if head.mark is not None and is_promised:
+                leave_key(self._jobs.store.idempotency, head.mark, head.record())
+                raise NotTakenBack(head.batch_id) from error

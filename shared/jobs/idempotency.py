@@ -8,13 +8,14 @@ entry may be lacking too.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, Protocol
 
 from shared.clock import to_ms
 from shared.config import DAY_S
-from shared.errors import KeyTaken
+from shared.errors import KeyTaken, Transient
 
 LOCK_S: Final = 120.0
 """How long a request holds its key unless it says that it still lives: as long as a photo may take to arrive."""
@@ -144,3 +145,13 @@ def confirm_key(index: IdempotencyIndex, mark: KeyMark, made: Expiring) -> None:
     """Note what a key was used for; raise `KeyTaken` if its holder was too slow and lost it."""
     if not index.confirm(mark, made.id, until_ms=kept_until_ms(made.created_ms, made.expires_ms)):
         raise KeyTaken(made.id)
+
+
+def leave_key(index: IdempotencyIndex, mark: KeyMark, left: Expiring) -> None:
+    """Note that a key stands for what was refused and may still be in storage: whoever repeats the request looks there.
+
+    It is noted as what storage says, so that the request that fails now does not give it back. Where it cannot be
+    noted, the request's own hold on the key lasts until its lock is over, by when the sweep has looked.
+    """
+    with suppress(Transient):
+        index.restore(replace(mark, token=""), left.id, until_ms=kept_until_ms(left.created_ms, left.expires_ms))

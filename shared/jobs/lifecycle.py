@@ -22,6 +22,7 @@ from shared.errors import (
     JobNotFound,
     KeyTaken,
     NotFinished,
+    NotTakenBack,
     ObjectMissing,
     QueueUnavailable,
     RecordsRebuilding,
@@ -34,7 +35,7 @@ from shared.fetches.tickets import FetchFrom, PhotoUrl
 from shared.jobs.announcements import Announcer, Silence
 from shared.jobs.archive import JobArchive
 from shared.jobs.debts import Debts
-from shared.jobs.idempotency import KeyMark, confirm_key
+from shared.jobs.idempotency import KeyMark, confirm_key, leave_key
 from shared.jobs.record import JobRecord, new_record
 from shared.jobs.store import Claim, ClaimRefusal, JobQuery, JobStore, Settlement
 from shared.names import QueueName, is_job_id, new_job_id
@@ -110,6 +111,9 @@ class JobLifecycle:
         ------
         StorageUnavailable, RecordsUnavailable, KeyTaken
             If the photo was not accepted; nothing of it is left behind that would be measured.
+        NotTakenBack
+            If the photo was not accepted and may have been left behind: the sweep would find and measure it. The key
+            stands for it then, so that the same request sent again finds it as well, or makes a new one.
         """
         record = new_record(
             new_job_id(),
@@ -131,20 +135,24 @@ class JobLifecycle:
                 # Before the record: a photo without one is found by the sweep, which then notes the key too.
                 confirm_key(self.store.idempotency, mark, record)
             self.store.create(record)
-        except (Transient, KeyTaken):
-            self._take_back(record)
+        except (Transient, KeyTaken) as error:
+            if not self._take_back(record):
+                if mark is not None:
+                    leave_key(self.store.idempotency, mark, record)
+                raise NotTakenBack(record.id) from error
             raise
         self.ring(record)
         return record
 
-    def _take_back(self, record: JobRecord) -> None:
+    def _take_back(self, record: JobRecord) -> bool:
         try:
             self.objects.delete(layout.upload_key(record.tenant, record.id))
             self.archive.tickets.delete(record.tenant, record.id)
             self.objects.delete(layout.options_key(record.tenant, record.id))
         except Transient:
-            # The client hears 503 and may send again; this copy is found by the sweep, measured, and expires.
             logger.warning("could not take back the upload of %s", record.id)
+            return False
+        return True
 
     def ring(self, record: JobRecord) -> None:
         """Ring the doorbell; when that fails the reconciler will. Nothing rings for a photo that is not here yet."""

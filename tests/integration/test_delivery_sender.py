@@ -313,11 +313,14 @@ def test_a_sender_killed_after_the_200_sends_it_again_under_the_same_id(stores: 
         with a_process(env) as first:
             pids.append(first.pid)
             assert first.wait(PATIENCE_S) == -signal.SIGKILL
-        assert office.log_of(record) == []
+        assert office.find(record).status is PENDING
         with a_process(env):
             wait_until(lambda: office.find(record).status is DELIVERED, "it was not delivered")
-    assert webhook_ids(found) == [record.webhook_id] * 2
-    assert office.log_of(record) == [(None, "interrupted"), (200, None)]
+    # A machine so busy that a lease runs out before its request is out makes one more of each.
+    *before, last = office.log_of(record)
+    assert (set(before), last) == ({(None, "interrupted")}, (200, None))
+    assert len(webhook_ids(found)) >= 2
+    assert set(webhook_ids(found)) == {record.webhook_id}
 
 
 def test_a_sender_told_to_stop_ends_what_it_began(stores: Stack) -> None:

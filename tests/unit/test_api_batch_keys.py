@@ -461,6 +461,33 @@ def test_a_request_that_failed_leaves_its_key(
     assert made(live_core) == [first.get_json()["id"]]
 
 
+class LosesItsAnswer(MemoryObjectStore):
+    """A store that goes away once a manifest is written, and says nothing of it."""
+
+    def put(self, key: str, body: bytes | BinaryIO, *, content_type: str = "application/octet-stream") -> None:
+        super().put(key, body, content_type=content_type)
+        if key.startswith(layout.BATCHES):
+            self.away = True
+            raise StorageUnavailable(key)
+
+
+@each_way
+@pytest.mark.parametrize("is_swept", [False, True])
+def test_a_batch_that_could_not_be_taken_back_is_what_the_next_request_finds(
+    api: FlaskClient, live_core: Core, way: Way, is_swept: bool
+) -> None:
+    live_core.objects.__class__ = LosesItsAnswer
+    problem(post(api, way.request()), 503, "unavailable")
+    live_core.objects.__class__ = MemoryObjectStore
+    live_core.objects.away = False
+    if is_swept:
+        live_core.reconciler.sweep()
+    again = post(api, way.request())
+    assert replayed(again, way)
+    live_core.reconciler.sweep()
+    assert made(live_core) == [again.get_json()["id"]]
+
+
 def test_a_full_house_leaves_the_key() -> None:
     core = Core(clock=system_clock, settings=Settings(max_batch_uploads=1))
     core.reconciler.round()

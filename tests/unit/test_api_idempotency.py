@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, BinaryIO
 
 import orjson
 import pytest
@@ -20,12 +20,14 @@ from api.problems import ProblemError
 from api.waiting import Waiters
 from shared.clock import system_clock
 from shared.config import Settings
+from shared.errors import RecordsUnavailable, StorageUnavailable
 from shared.jobs.idempotency import KEPT_S, LOCK_S, KeyMark, KeySlot, Reservation
 from shared.jobs.memory_store import MemoryJobStore
 from shared.jobs.record import new_record
 from shared.names import LOCAL_TENANT, QueueName, new_job_id
 from shared.schemas import JobOptions
 from shared.storage import layout
+from shared.storage.memory import MemoryObjectStore
 from tests.clock import FakeClock
 from tests.core import Core
 from tests.unit.submitting import JPEG, RESULT, finish, finish_soon, form, problem
@@ -345,6 +347,68 @@ def test_a_request_that_failed_leaves_its_key(
     assert not replayed(first)
     assert replayed(post(api, reference="mended"))
     assert made(live_core) == [first.get_json()["id"]]
+
+
+# What was refused and may have been left behind
+
+
+class LosesItsAnswer(MemoryObjectStore):
+    """A store that goes away once a photo is written, and says nothing of it."""
+
+    def put(self, key: str, body: bytes | BinaryIO, *, content_type: str = "application/octet-stream") -> None:
+        super().put(key, body, content_type=content_type)
+        if key.startswith(layout.UPLOADS):
+            self.away = True
+            raise StorageUnavailable(key)
+
+
+def refused_and_left_behind(api: FlaskClient, core: Core) -> str:
+    """The photo of a request that was answered by 503, and is stored all the same."""
+    core.objects.__class__ = LosesItsAnswer
+    problem(post(api), 503, "unavailable")
+    core.objects.__class__ = MemoryObjectStore
+    core.objects.away = False
+    (left,) = made(core)
+    return left
+
+
+@pytest.mark.parametrize("is_swept", [False, True])
+def test_what_could_not_be_taken_back_is_what_the_next_request_finds(
+    api: FlaskClient, live_core: Core, is_swept: bool
+) -> None:
+    left = refused_and_left_behind(api, live_core)
+    if is_swept:
+        assert live_core.reconciler.sweep() == {"restored": 1}
+    problem(post(api, reference="another request"), 422, "idempotency_key_reused")
+    again = post(api)
+    assert (replayed(again), again.get_json()["id"]) == (True, left)
+    live_core.reconciler.sweep()
+    assert made(live_core) == [left]
+
+
+def test_what_could_not_be_taken_back_and_was_not_there_is_made_anew(api: FlaskClient, live_core: Core) -> None:
+    left = refused_and_left_behind(api, live_core)
+    live_core.objects.delete(layout.upload_key(LOCAL_TENANT, left))
+    again = post(api)
+    assert not replayed(again)
+    live_core.reconciler.sweep()
+    assert made(live_core) == [again.get_json()["id"]]
+
+
+def test_a_key_that_could_not_be_noted_waits_for_the_sweep(
+    api: FlaskClient, live_core: Core, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*_: object, **__: object) -> None:
+        raise RecordsUnavailable
+
+    with monkeypatch.context() as failing:
+        failing.setattr(live_core.store.idempotency, "restore", lost)
+        left = refused_and_left_behind(api, live_core)
+    problem(post(api), 409, "idempotency_in_flight")
+    live_core.reconciler.sweep()
+    again = post(api)
+    assert (replayed(again), again.get_json()["id"]) == (True, left)
+    assert made(live_core) == [left]
 
 
 # The end of a key
