@@ -102,11 +102,13 @@ def _told(facts: Sequence[int | None], *, zip64: bool) -> tuple[int, ...]:
 
 
 def plain_zip(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
-    """Write an archive as any tool would."""
+    """Write an archive as any tool would, and the same bytes whatever the time is."""
     target = io.BytesIO()
-    with zipfile.ZipFile(target, "w", method) as archive:
+    with zipfile.ZipFile(target, "w") as archive:
         for name, data in files.items():
-            archive.writestr(name, data)
+            entry = zipfile.ZipInfo(name)
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, data, compress_type=method)
     return target.getvalue()
 
 
