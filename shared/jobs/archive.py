@@ -209,8 +209,17 @@ class JobArchive:
         return max((layout.run_of(found.key) for found in self.objects.list(prefix)), default=0)
 
     def survey(self) -> Iterator[Traces]:
-        """Yield what the keys say of every job, in constant memory: sorted listings, merged by owner."""
-        listings = [self._owned(prefix) for prefix in _OF_JOBS]
+        """Yield what the keys say of every job, in constant memory.
+
+        Pages of the several listings are of different moments, so what a group lacks may be there all the same: nothing
+        is to be deleted by its word alone.
+        """
+        for tenant in sorted({name for prefix in _OF_JOBS for name in self.objects.folders(prefix)}):
+            yield from self._survey_of(tenant)
+
+    def _survey_of(self, tenant: str) -> Iterator[Traces]:
+        """Merge sorted listings by owner. Of one tenant alone: stores differ in which of two tenants comes first."""
+        listings = [self._owned(prefix, tenant) for prefix in _OF_JOBS]
         for _, group in itertools.groupby(heapq.merge(*listings), key=lambda entry: entry[0]):
             entries = list(group)
             prefixes = {prefix for _, prefix, _ in entries}
@@ -220,10 +229,9 @@ class JobArchive:
                 batch_id = layout.batch_of_upload(key) or batch_id
                 if prefix in runs:
                     runs[prefix] = max(runs[prefix], layout.run_of(key))
-            tenant, job_id = entries[0][0].split("/")
             yield Traces(
                 tenant,
-                job_id,
+                entries[0][0].split("/")[1],
                 uploaded=layout.UPLOADS in prefixes,
                 last_outcome=runs[layout.OUTCOMES],
                 last_rerun=runs[layout.RERUNS],
@@ -233,9 +241,9 @@ class JobArchive:
                 ticketed=layout.TICKETS in prefixes,
             )
 
-    def _owned(self, prefix: str) -> Iterator[tuple[str, str, str]]:
-        """Yield (owner, prefix, key) in the order of the keys, in which `a-b/` comes before `a/`."""
-        for found in self.objects.list(prefix):
+    def _owned(self, prefix: str, tenant: str | None = None) -> Iterator[tuple[str, str, str]]:
+        """Yield (owner, prefix, key) of every tenant or of one, whose jobs come in the order of their ids."""
+        for found in self.objects.list(prefix if tenant is None else f"{prefix}{tenant}/"):
             owner = layout.owner_of(found.key)
             if owner is None and layout.batch_of(found.key):
                 continue

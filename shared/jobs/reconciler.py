@@ -212,8 +212,7 @@ class Reconciler:
                 return "right"
             if not self._is_older_than(traces.job_id, _HALF_DONE_S):
                 return "right"
-            self._archive.purge(traces.tenant, traces.job_id, batch_id)
-            return "orphans_deleted"
+            return self._purge_orphan(traces, batch_id)
         # A DELETE writes the tombstone and then drops the record: one of the two sees the other.
         if self._archive.is_deleted(record.tenant, record.id, batch_id):
             self._jobs.forget(record.tenant, record.id, batch_id)
@@ -223,6 +222,14 @@ class Reconciler:
         elif traces.uploaded and not record.needs_upload:
             self._jobs.debts.clean(Cleanup(CleanupKind.UPLOAD, record.tenant, record.id, batch_id))
         return "restored"
+
+    def _purge_orphan(self, traces: Traces, batch_id: str | None) -> str:
+        """Delete what is left of a job that was never accepted, if a second look finds no more than the first."""
+        found = self._archive.traces(traces.tenant, traces.job_id)
+        if found != traces and self._archive.restore(found) is not None:
+            return self._mend(found)
+        self._archive.purge(traces.tenant, traces.job_id, batch_id)
+        return "orphans_deleted"
 
     def _ring_due(self, queue: QueueName) -> int:
         """Ring again for jobs that nobody came for.

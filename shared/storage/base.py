@@ -1,4 +1,4 @@
-"""What the service asks of an object store: nine verbs, two errors."""
+"""What the service asks of an object store: ten verbs, two errors."""
 
 from __future__ import annotations
 
@@ -58,7 +58,15 @@ class ObjectStore(Protocol):
         ...
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Yield every object whose key starts with `prefix`, in order of the keys."""
+        """Yield every object whose key starts with `prefix`, those of one folder in the order of their names.
+
+        In which order folders come is the store's own: S3 has `a-b/` before `a/`, since it compares whole keys, and
+        SeaweedFS has it after, since it walks folders.
+        """
+        ...
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        """Yield what lies right below `prefix`, which ends with a slash, and goes on with one: names without slashes."""
         ...
 
     def upload_form(self, permit: UploadPermit) -> UploadForm:

@@ -80,11 +80,19 @@ class MemoryObjectStore:
             self._objects.pop(key, None)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Yield every object whose key starts with `prefix`, in order of the keys."""
+        """Yield every object whose key starts with `prefix`, folder by folder as SeaweedFS does, and not as S3 does."""
         self.check()
         with self._lock:
-            found = sorted((key, len(data)) for key, data in self._objects.items() if key.startswith(prefix))
-        yield from (ObjectInfo(key, size) for key, size in found)
+            found = [(key, len(data)) for key, data in self._objects.items() if key.startswith(prefix)]
+        yield from (ObjectInfo(key, size) for key, size in sorted(found, key=lambda entry: entry[0].split("/")))
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        """Yield the names of the folders right below `prefix`."""
+        self.check()
+        with self._lock:
+            below = (key.removeprefix(prefix) for key in self._objects if key.startswith(prefix))
+            found = {name for name, slash, _ in (rest.partition("/") for rest in below) if slash}
+        yield from sorted(found)
 
     def upload_form(self, permit: UploadPermit) -> UploadForm:
         """Return a form that `post` takes."""

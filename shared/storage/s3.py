@@ -55,7 +55,7 @@ class S3ObjectStore:
     """Objects in a bucket of an S3-compatible store.
 
     Safe to share between threads. Build one in each process: obstore's own threads do not survive a fork, and a process
-    that has read or written by it must not fork others that do. `prepare` and `list` leave no such thread.
+    that has read or written by it must not fork others that do. `prepare`, `list` and `folders` leave no such thread.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -170,8 +170,12 @@ class S3ObjectStore:
             obstore.delete(self._store, key)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Yield every object whose key starts with `prefix`, in order of the keys."""
+        """Yield every object whose key starts with `prefix`; see `ObjectStore.list` for the order."""
         return self._rare.list(prefix)
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        """Yield the names of the folders right below `prefix`."""
+        return self._rare.folders(prefix)
 
     def upload_form(self, permit: UploadPermit) -> UploadForm:
         """Return a form by which this one object may be written, posted to the store's public address."""

@@ -103,12 +103,29 @@ class BotoClient:
         return data
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Yield every object whose key starts with `prefix`, in order of the keys."""
-        with _translated():
-            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
-            for page in pages:
-                for entry in page.get("Contents", ()):
-                    yield ObjectInfo(entry["Key"], entry["Size"])
+        """Yield every object whose key starts with `prefix`; see `ObjectStore.list` for the order."""
+        for page in self._pages(Prefix=prefix):
+            for entry in page.get("Contents", ()):
+                yield ObjectInfo(entry["Key"], entry["Size"])
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        """Yield the names of the folders right below `prefix`."""
+        for page in self._pages(Prefix=prefix, Delimiter="/"):
+            for entry in page.get("CommonPrefixes", ()):
+                yield entry["Prefix"].removeprefix(prefix).removesuffix("/")
+
+    def _pages(self, **asked: str) -> Iterator[dict[str, Any]]:
+        pages = None
+        while True:
+            # Translated around the read alone: what whoever asks for the pages raises meanwhile is theirs.
+            with _translated():
+                if pages is None:
+                    paginator = self._client.get_paginator("list_objects_v2")
+                    pages = iter(paginator.paginate(Bucket=self._bucket, **asked))
+                page = next(pages, None)
+            if page is None:
+                return
+            yield page
 
     def upload_form(self, permit: UploadPermit) -> UploadForm:
         """Return a form by which this one object may be written, posted to the store's public address."""

@@ -130,6 +130,27 @@ def test_listing_is_by_prefix_in_order_with_sizes(objects: ObjectStore, key: Cal
     assert list(objects.list(key("nobody/"))) == []
 
 
+def test_a_listing_has_each_folder_in_one_piece_whatever_comes_first(
+    objects: ObjectStore, key: Callable[[str], str]
+) -> None:
+    names = ["a-b/1", "a-b/2", "a/1", "a/2", "a0/1"]
+    for name in names:
+        objects.put(key(name), b"x")
+    listed = [found.key for found in objects.list(key(""))]
+    assert sorted(listed) == [key(name) for name in names]
+    for folder in ("a-b/", "a/", "a0/"):
+        at = [place for place, found in enumerate(listed) if found.startswith(key(folder))]
+        assert at == list(range(at[0], at[0] + len(at)))
+        assert [listed[place] for place in at] == sorted(listed[place] for place in at)
+
+
+def test_the_folders_below_a_prefix(objects: ObjectStore, key: Callable[[str], str]) -> None:
+    for name in ("t/a-b/1", "t/a/1", "t/a/2", "t/file", "other/c/1"):
+        objects.put(key(name), b"x")
+    assert sorted(objects.folders(key("t/"))) == ["a", "a-b"]
+    assert list(objects.folders(key("nobody/"))) == []
+
+
 def test_listing_more_than_a_page(objects: ObjectStore, key: Callable[[str], str]) -> None:
     names = [key(f"many/{number:04d}") for number in range(1005)]
     for name in names:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -17,6 +19,8 @@ from shared.jobs.store import JobQuery
 from shared.names import LOCAL_TENANT, QueueName, job_id_time, new_job_id
 from shared.schemas import JobOptions, JobStatus
 from shared.storage import layout
+from shared.storage.base import ObjectInfo
+from shared.storage.memory import MemoryObjectStore
 from tests.core import PHOTO, Core
 
 DAY_S = 86_400.0
@@ -291,6 +295,50 @@ def test_tenants_whose_names_begin_alike_are_kept_apart(core: Core) -> None:
         jobs[tenant] = record.id
     surveyed = [(traces.tenant, traces.job_id) for traces in core.jobs.archive.survey()]
     assert sorted(surveyed) == sorted(jobs.items())
+
+
+class InTheOrderOfKeys(MemoryObjectStore):
+    """A store that lists as S3 does; the one in memory lists as SeaweedFS does."""
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        yield from sorted(super().list(prefix), key=lambda found: found.key)
+
+
+@pytest.mark.parametrize("kind", [MemoryObjectStore, InTheOrderOfKeys])
+def test_a_loss_is_rebuilt_whatever_order_the_store_lists_in(kind: type[MemoryObjectStore]) -> None:
+    core = Core(objects=kind())
+    core.reconciler.round()
+    jobs = {}
+    for tenant in ("acme", "acme-eu", "acme0"):
+        for number in range(4):
+            options = JobOptions(reference=str(number))
+            record = core.jobs.accept(tenant, Upload(io.BytesIO(PHOTO), "image/jpeg"), options, QueueName.INTERACTIVE)
+            if number % 2:
+                core.work(JobStatus.SUCCEEDED)
+            jobs[record.id] = tenant
+    stored = core.stored()
+    core.clock.now_ms = max(round(job_id_time(job_id).timestamp() * 1000) for job_id in jobs) + 7_200_000
+    core.lose_records()
+    assert core.reconciler.rebuild_if_lost() == {"restored": len(jobs)}
+    assert core.stored() == stored
+    assert {job_id: core.jobs.find(tenant, job_id).options.reference for job_id, tenant in jobs.items()} == {
+        job_id: str(number % 4) for number, job_id in enumerate(jobs)
+    }
+
+
+def test_what_the_listings_lacked_is_looked_for_before_it_is_deleted(
+    core: Core, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pages of listings are of different moments, and a store may lack in a list what it has by its key."""
+    options = JobOptions(reference="1")
+    record = core.jobs.accept(LOCAL_TENANT, Upload(io.BytesIO(PHOTO), "image/jpeg"), options, QueueName.INTERACTIVE)
+    core.work(JobStatus.SUCCEEDED)
+    (whole,) = core.jobs.archive.survey()
+    core.clock.now_ms = round(job_id_time(record.id).timestamp() * 1000) + 7_200_000
+    core.lose_records()
+    monkeypatch.setattr(core.jobs.archive, "survey", lambda: iter([replace(whole, last_outcome=0)]))
+    assert core.reconciler.rebuild_if_lost() == {"restored": 1}
+    assert core.find(record.id).status is JobStatus.SUCCEEDED
 
 
 def test_an_empty_upload_is_no_photo(core: Core) -> None:
