@@ -6,7 +6,7 @@
 
 The key is held from the first line on, so that the second of two requests at once is turned away before it stores
 anything. Reading or making what takes longer than a minute calls `keep` now and then. Whatever goes wrong before `make`
-returns gives the key back, unless something may have been left behind that would be measured.
+returns gives the key back, but where what was refused may have been left in storage: the key's next request buries it.
 """
 
 from __future__ import annotations
@@ -151,6 +151,8 @@ class HeldKey:
     ----------
     stands : callable
         Tells by its id whether a job or batch that was made under the key is still there, whichever route made it.
+    bury : callable
+        Makes sure by its id that one which was refused never comes to be.
     """
 
     def __init__(
@@ -158,11 +160,13 @@ class HeldKey:
         index: IdempotencyIndex,
         slot: KeySlot | None,
         stands: Callable[[str], bool],
+        bury: Callable[[str], None],
         clock: Clock = system_clock,
     ) -> None:
         self._index = index
         self._slot = slot
         self._stands = stands
+        self._bury = bury
         self._clock = clock
         self._token = secrets.token_hex(16)
         self._known: KnownRequest | None = None
@@ -177,7 +181,7 @@ class HeldKey:
     @property
     def is_known(self) -> bool:
         """Whether something was made under the key before, so that this may be a replay."""
-        return self._known is not None
+        return self._known is not None and not self._known.is_left_behind
 
     def reserve(self) -> None:
         """Hold the key, also anew.
@@ -237,7 +241,9 @@ class HeldKey:
             self.reserve()
         mark = KeyMark(self._slot, fingerprint(), self._token)
         while self._known is not None:
-            if self._known.fingerprint == mark.fingerprint:
+            if self._known.is_left_behind:
+                self._bury(self._known.object_id)
+            elif self._known.fingerprint == mark.fingerprint:
                 if (found := find(self._known.object_id)) is not None:
                     return found, True
             elif self._stands(self._known.object_id):
@@ -253,7 +259,7 @@ class HeldKey:
         return made, False
 
     def release(self) -> None:
-        """Give the key back unless something was made under it, or may be; what fails is over when the lock is."""
+        """Give the key back unless something was made under it, or left behind; what fails is over with the lock."""
         if self._slot is not None and self._known is None and not self._is_over:
             with suppress(Transient):
                 self._index.release(self._slot, self._token)
@@ -272,7 +278,8 @@ def once(request: Request, here: Services, tenant: str) -> Iterator[HeldKey]:
     """
     key = given_key(request)
     slot = None if key is None else KeySlot.of(tenant, key)
-    held = HeldKey(here.jobs.store.idempotency, slot, partial(_stands, here, tenant), here.jobs.clock)
+    stands, bury = partial(_stands, here, tenant), partial(_bury, here, tenant)
+    held = HeldKey(here.jobs.store.idempotency, slot, stands, bury, here.jobs.clock)
     held.reserve()
     try:
         yield held
@@ -284,6 +291,13 @@ def _stands(here: Services, tenant: str, object_id: str) -> bool:
     if is_batch_id(object_id):
         return accepted_batch(BatchLifecycle(here.jobs), tenant, object_id) is not None
     return accepted_job(here.jobs, tenant, object_id) is not None
+
+
+def _bury(here: Services, tenant: str, object_id: str) -> None:
+    if is_batch_id(object_id):
+        BatchLifecycle(here.jobs).bury(tenant, object_id)
+    else:
+        here.jobs.bury(tenant, object_id)
 
 
 def in_flight() -> ProblemError:

@@ -16,6 +16,8 @@ _HEALTH_CHECK_S: Final = 8
 """A worker whose connection leads nowhere waits for an answer that never comes; kombu notices within twice this and a
 second (50 s by default). RabbitMQ's heartbeats are as far apart."""
 
+_ONCE: Final = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
+"""Kombu would try again and again to connect, with pauses that a request would have to wait for."""
 _RABBITMQ: Final = frozenset({"amqp", "amqps", "pyamqp"})
 
 
@@ -56,6 +58,7 @@ class Broker:
             "socket_connect_timeout": settings.redis_timeout_s,
             "visibility_timeout": _VISIBILITY_TIMEOUT_S,
             "health_check_interval": _HEALTH_CHECK_S,
+            **_ONCE,
         }
         if url or not settings.redis_sentinels:
             return cls(url or settings.redis_url.get_secret_value(), redis_options)
@@ -64,17 +67,16 @@ class Broker:
 
     @classmethod
     def _rabbitmq(cls, url: str, timeout_s: float) -> Self:
-        # Kombu would try for ever to connect, and RabbitMQ's own client to read.
-        once = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
+        # RabbitMQ's own client would read for ever.
         waits = {"connect_timeout": timeout_s, "read_timeout": timeout_s, "write_timeout": timeout_s}
         return cls(
             url,
-            {"confirm_publish": True, **waits, **once},
+            {"confirm_publish": True, **waits, **_ONCE},
             queue_arguments={"x-queue-type": "quorum"},
             heartbeat_s=_HEALTH_CHECK_S,
             confirm_timeout_s=timeout_s,
             # A pooled connection that RabbitMQ has closed is only found out by using it.
-            publish_retry=once,
+            publish_retry=_ONCE,
         )
 
 

@@ -45,5 +45,7 @@ def sentinel_options(settings: Settings) -> dict[str, Any]:
     return {
         "socket_timeout": settings.redis_timeout_s,
         "socket_connect_timeout": settings.redis_timeout_s,
+        # The client's own retry would ask a host that is lost ten times before the next Sentinel is asked.
+        "retry": Retry(NoBackoff(), 0),
         "password": settings.redis_sentinel_password.get_secret_value() or None,
     }

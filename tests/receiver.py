@@ -34,6 +34,7 @@ class Receiver:
         self._server = socket.create_server(address)
         self.port: int = self._server.getsockname()[1]
         self.requests: list[bytes] = []
+        self.connections = 0
         self.finished = threading.Event()
         """Whether the behaviour came to its end, as it does not when the client leaves before."""
         self.stopped = threading.Event()
@@ -53,6 +54,7 @@ class Receiver:
         while not self.stopped.is_set():
             with suppress(OSError):
                 connection, _ = self._server.accept()
+                self.connections += 1
                 connection.settimeout(PATIENCE_S)
                 with self._tls.wrap_socket(connection, server_side=True) if self._tls else connection as wire:
                     if self._reads:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import islice
 from types import TracebackType
 from typing import Final, Self
@@ -47,6 +48,7 @@ class BatchWriter:
         self._manifest = ManifestFile(head)
         self._references: set[bytes] = set()
         self._is_over = False
+        self._mark: KeyMark | None = None
 
     @property
     def batch_id(self) -> str:
@@ -139,12 +141,17 @@ class BatchWriter:
         ------
         StorageUnavailable, KeyTaken
             If the batch was not accepted. Where its manifest may have been left behind, leaving the writer raises
-            `NotTakenBack`, and the key stands for it.
+            `NotTakenBack`, and the key knows of it: its next request buries it.
         """
+        self._mark = mark
         if mark is not None:
             self._manifest.head = self._manifest.head.marked(mark)
         head = self._manifest.head
-        self._jobs.archive.batches.keep(head, self._manifest.finished())
+        try:
+            self._jobs.archive.batches.keep(head, self._manifest.finished())
+        except Transient:
+            if not self._has_record():  # else the sweep has come by meanwhile
+                raise
         self._is_over = True
         try:
             if mark is not None:
@@ -157,6 +164,11 @@ class BatchWriter:
         except Transient as error:
             logger.warning("the records of %s are put off: %s", head.batch_id, error)
         return head.record()
+
+    def _has_record(self) -> bool:
+        with suppress(Transient):
+            return self._jobs.store.batches.get(self.batch_id) is not None
+        return False
 
     def _write_records(self, head: BatchHead) -> None:
         batches = self._jobs.store.batches
@@ -190,6 +202,6 @@ class BatchWriter:
                     self._jobs.objects.delete(layout.upload_key(head.tenant, item.job_id, head.batch_id))
         except Transient as error:
             logger.warning("could not take back %s; its photos are swept when they are an hour old", head.batch_id)
-            if head.mark is not None and is_promised:
-                leave_key(self._jobs.store.idempotency, head.mark, head.record())
+            if self._mark is not None and is_promised:
+                leave_key(self._jobs.store.idempotency, self._mark, head.record())
                 raise NotTakenBack(head.batch_id) from error

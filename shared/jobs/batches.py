@@ -287,6 +287,12 @@ class BatchLifecycle:
         with suppress(Transient):  # done when it is purged
             self.jobs.debts.forget_told(tenant, batch_id)
 
+    def bury(self, tenant: str, batch_id: str) -> None:
+        """Have what was refused and may be stored all the same never be a batch: the upkeep purges what shows of it."""
+        self.archive.mark_deleted(tenant, batch_id, self.jobs.clock())
+        self.forget(batch_id)
+        self.jobs.store.idempotency.forget(batch_id)
+
     def forget(self, batch_id: str) -> int:
         """Drop the records of a batch and of its items; return of how many items."""
         self.store.drop(batch_id)

@@ -19,6 +19,8 @@ from shared.errors import KeyTaken, Transient
 
 LOCK_S: Final = 120.0
 """How long a request holds its key unless it says that it still lives: as long as a photo may take to arrive."""
+_LEFT_BEHIND: Final = "left behind: "
+"""What the fingerprint of a request begins with that was refused; others are digits."""
 KEPT_S: Final = DAY_S
 """How long a key is kept from when its job or batch was made."""
 
@@ -68,6 +70,11 @@ class KnownRequest:
 
     object_id: str
     fingerprint: str
+
+    @property
+    def is_left_behind(self) -> bool:
+        """Whether it was refused and could not be taken back: to be buried before the key is used for anything."""
+        return self.fingerprint.startswith(_LEFT_BEHIND)
 
 
 class Reservation(StrEnum):
@@ -148,10 +155,14 @@ def confirm_key(index: IdempotencyIndex, mark: KeyMark, made: Expiring) -> None:
 
 
 def leave_key(index: IdempotencyIndex, mark: KeyMark, left: Expiring) -> None:
-    """Note that a key stands for what was refused and may still be in storage: whoever repeats the request looks there.
+    """Note under a key what was refused and may be in storage all the same, so that its next request buries it.
 
-    It is noted as what storage says, so that the request that fails now does not give it back. Where it cannot be
-    noted, the request's own hold on the key lasts until its lock is over, by when the sweep has looked.
+    Its holder is not to give the key back then. Where it cannot be noted the key is held until its lock is over, and a
+    request after that makes another; if the sweep finds the first before that, it stands for the key instead. If the
+    holder has lost the key, what the other noted stands.
     """
-    with suppress(Transient):
-        index.restore(replace(mark, token=""), left.id, until_ms=kept_until_ms(left.created_ms, left.expires_ms))
+    refused = replace(mark, fingerprint=f"{_LEFT_BEHIND}{mark.fingerprint}")
+    for _ in range(2):  # the first may fail by a connection that was lost unnoticed
+        with suppress(Transient):
+            index.confirm(refused, left.id, until_ms=kept_until_ms(left.created_ms, left.expires_ms))
+            return

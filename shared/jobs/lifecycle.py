@@ -113,7 +113,7 @@ class JobLifecycle:
             If the photo was not accepted; nothing of it is left behind that would be measured.
         NotTakenBack
             If the photo was not accepted and may have been left behind: the sweep would find and measure it. The key
-            stands for it then, so that the same request sent again finds it as well, or makes a new one.
+            knows of it then, and its next request buries it.
         """
         record = new_record(
             new_job_id(),
@@ -125,8 +125,10 @@ class JobLifecycle:
         )
         if isinstance(photo, PhotoUrl):
             record = record.awaiting(FetchFrom(receiver_of(photo.url)))
+        may_be_stored = False
         try:
             self.archive.keep_options(record, mark)
+            may_be_stored = True
             if isinstance(photo, PhotoUrl):
                 self.archive.tickets.keep(tenant, record.id, photo)
             else:
@@ -136,13 +138,20 @@ class JobLifecycle:
                 confirm_key(self.store.idempotency, mark, record)
             self.store.create(record)
         except (Transient, KeyTaken) as error:
-            if not self._take_back(record):
-                if mark is not None:
-                    leave_key(self.store.idempotency, mark, record)
-                raise NotTakenBack(record.id) from error
-            raise
+            # The sweep may have come by meanwhile, or Redis have written and not said so: it is accepted then.
+            if isinstance(error, KeyTaken) or not self._has_record(record.id):
+                if not self._take_back(record) and may_be_stored:
+                    if mark is not None:
+                        leave_key(self.store.idempotency, mark, record)
+                    raise NotTakenBack(record.id) from error
+                raise
         self.ring(record)
         return record
+
+    def _has_record(self, job_id: str) -> bool:
+        with suppress(Transient):
+            return self.store.get(job_id) is not None
+        return False
 
     def _take_back(self, record: JobRecord) -> bool:
         try:
@@ -380,6 +389,11 @@ class JobLifecycle:
         record = self.find(tenant, job_id)
         self.archive.batches.mark_deleted(tenant, job_id, self.clock())
         self.forget(tenant, job_id, record.batch_id)
+
+    def bury(self, tenant: str, job_id: str) -> None:
+        """Have what was refused and may be stored all the same never be a job: it is deleted whenever it shows."""
+        self.archive.batches.mark_deleted(tenant, job_id, self.clock())
+        self.forget(tenant, job_id)
 
     def expire(self, record: JobRecord) -> None:
         """Forget a job whose time is over; one that nobody was to keep as if its client had deleted it."""

@@ -66,7 +66,7 @@ class ObjectStore(Protocol):
         ...
 
     def folders(self, prefix: str) -> Iterator[str]:
-        """Yield what lies right below `prefix`, which ends with a slash, and goes on with one: names without slashes."""
+        """Yield the names of the folders right below `prefix`, which ends with a slash; they have none."""
         ...
 
     def upload_form(self, permit: UploadPermit) -> UploadForm:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, BinaryIO, Final
@@ -37,18 +37,30 @@ _LONGEST: Final = timedelta(days=1)
 _ASKED_AGAIN_AFTER: Final = timedelta(minutes=5)
 """For the keys: those that the environment gives may be valid for a while only."""
 _NO_BUCKET: Final = "<Code>NoSuchBucket</Code>"
+_NO_KEY: Final = "<Code>NoSuchKey</Code>"
+
+
+@contextmanager
+def _translated_but_for_404() -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (BaseError, OSError) as error:
+        raise StorageUnavailable(f"the object store did not do it: {type(error).__name__}") from error
 
 
 @contextmanager
 def _translated(key: str) -> Iterator[None]:
     try:
-        yield
+        with _translated_but_for_404():
+            yield
     except FileNotFoundError as error:
         if _NO_BUCKET in str(error):  # all is gone, or none of it is where it is looked for
             raise StorageUnavailable("the object store has no such bucket") from error
+        if _NO_KEY not in str(error):  # a proxy in front has its own way of saying that the store is away
+            raise StorageUnavailable("the object store answers 404, and not that the key is missing") from error
         raise ObjectMissing(key) from error
-    except (BaseError, OSError) as error:
-        raise StorageUnavailable(f"the object store did not do it: {type(error).__name__}") from error
 
 
 class S3ObjectStore:
@@ -157,9 +169,12 @@ class S3ObjectStore:
 
     def exists(self, key: str) -> bool:
         """Tell whether there is such a key."""
+        with suppress(FileNotFoundError), _translated_but_for_404():
+            obstore.head(self._store, key)
+            return True
         try:
-            with _translated(key):
-                obstore.head(self._store, key)
+            with _translated(key):  # once more, since an answer to HEAD does not say who gives it
+                obstore.get(self._store, key)
         except ObjectMissing:
             return False
         return True

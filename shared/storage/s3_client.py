@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -26,6 +26,8 @@ _BUCKET_THERE: Final = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExist
 _FORBIDDEN: Final = frozenset({"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch"})
 _RANGE_OF_NOTHING: Final = frozenset({"InvalidRange", "416"})
 _MAX_CONNECTIONS: Final = 32
+_REGION_WITHOUT_NAME: Final = "us-east-1"
+"""The one region that Amazon refuses as the place of a new bucket: it is where a bucket goes that names none."""
 
 
 def _code(error: ClientError) -> str:
@@ -72,7 +74,7 @@ class BotoClient:
             endpoint_url=settings.s3_endpoint_url or None,
             config=Config(
                 signature_version="s3v4",
-                s3={"addressing_style": "path" if settings.s3_endpoint_url else "auto"},
+                s3={"addressing_style": "path" if settings.s3_endpoint_url else "virtual"},
                 # Since 1.36 boto3 adds checksums that other stores do not all understand.
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
@@ -92,7 +94,8 @@ class BotoClient:
         """Return a part of an object, by the `Range` of HTTP; raise `ObjectMissing` if there is none."""
         with _translated():
             try:
-                with self._client.get_object(Bucket=self._bucket, Key=key, Range=wanted)["Body"] as body:
+                # Closed by hand: entered as a context it reads past boto's own naming of what goes wrong.
+                with closing(self._client.get_object(Bucket=self._bucket, Key=key, Range=wanted)["Body"]) as body:
                     data: bytes = body.read()
             except ClientError as error:
                 if _code(error) in _MISSING:
@@ -160,7 +163,7 @@ class BotoClient:
         """See at start that the bucket is there and can be written to; raises as `S3ObjectStore.prepare` does."""
         with _translated():
             try:
-                self._client.head_bucket(Bucket=self._bucket)
+                self._check_region(self._client.head_bucket(Bucket=self._bucket))
             except ClientError as error:
                 if _code(error) in _FORBIDDEN:
                     raise ConfigurationError(f"the object store refuses the configured key: {_code(error)}") from error
@@ -171,9 +174,18 @@ class BotoClient:
                 self._create_bucket()
         self.put("health/writable", b"", content_type="application/octet-stream")
 
+    def _check_region(self, answer: dict[str, Any]) -> None:
+        """Amazon leads boto3 on to the region of the bucket, and refuses whoever is not led, such as obstore."""
+        region, there = self._settings.s3_region, answer.get("BucketRegion")
+        if there and not self._settings.s3_endpoint_url and there != region:
+            raise ConfigurationError(f"the bucket {self._bucket} is in {there}; FACEFIT_S3_REGION says {region}")
+
     def _create_bucket(self) -> None:
+        region, place = self._settings.s3_region, {}
+        if not self._settings.s3_endpoint_url and region != _REGION_WITHOUT_NAME:
+            place = {"CreateBucketConfiguration": {"LocationConstraint": region}}
         try:
-            self._client.create_bucket(Bucket=self._bucket)
+            self._client.create_bucket(Bucket=self._bucket, **place)
         except ClientError as error:
             if _code(error) not in _BUCKET_THERE:  # several processes start at once
                 raise

@@ -80,6 +80,29 @@ def test_a_batch_can_be_cancelled(open_page: Open, http: httpx.Client) -> None:
     expect(card.locator(".pill")).to_have_text("Cancelled")
 
 
+def test_a_batch_that_is_deleted_elsewhere_leaves_the_list(open_page: Open, http: httpx.Client) -> None:
+    items = [{"reference": "a", "size": 100_000, "content_type": "image/jpeg"}]
+    gone, stays = (http.post("/v1/batches", json={"items": items}).raise_for_status().json()["id"] for _ in range(2))
+    page = open_page("/#/batches").page
+    expect(page.locator(f"[data-id={gone}]")).to_be_visible()
+    http.delete(f"/v1/batches/{gone}").raise_for_status()
+    expect(page.locator(f"[data-id={gone}]")).to_have_count(0)
+    expect(page.locator(f"[data-id={stays}]")).to_be_visible()
+    http.post(f"/v1/batches/{stays}/cancel").raise_for_status()
+
+
+def test_a_batch_deleted_on_its_own_page_leads_back_to_the_list(open_page: Open, http: httpx.Client) -> None:
+    items = [{"reference": "a", "size": 100_000, "content_type": "image/jpeg"}]
+    batch = http.post("/v1/batches", json={"items": items}).raise_for_status().json()["id"]
+    page = open_page(f"/#/batches/{batch}").page
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Delete now").click()
+    expect(page.locator(".notice")).to_contain_text("Deleted.")
+    expect(page.locator("h1", has_text="Batches")).to_be_visible()
+    assert page.url.endswith("#/batches")
+    assert http.get(f"/v1/batches/{batch}").status_code == 404
+
+
 def test_a_batch_that_is_not_there_is_told(open_page: Open) -> None:
     visit = open_page("/#/batches/bat_00000000000000000000000000")
     visit.expected.add("404")

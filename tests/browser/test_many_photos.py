@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import statistics
@@ -46,7 +47,8 @@ def test_thirty_photos_are_dropped_and_come_out_as_the_service_measured_them(man
     assert names(page) == [path.name for path in photos]
     batch = many.batch_id()
     csv_text = many.asked_text(f"/v1/batches/{batch}/results?format=csv")
-    assert exported(page).decode() == csv_text
+    assert exported(page).decode("utf-8-sig") == csv_text
+    assert exported(page).startswith(codecs.BOM_UTF8), "a spreadsheet would show names with umlauts as something else"
     for row in rows_of(csv_text):
         cells = page.locator(f"table.photos tr[data-index='{row['item_index']}'] > *").all_inner_texts()
         if row["status"] == "succeeded":
@@ -111,7 +113,7 @@ def test_what_is_filtered_is_what_is_exported_in_the_order_shown(many: Visit) ->
     ]
     assert 0 < len(expected) < 10
     assert names(page) == [row["reference"] for row in expected]
-    assert rows_of(exported(page).decode()) == expected
+    assert rows_of(exported(page).decode("utf-8-sig")) == expected
 
 
 def test_each_measurement_has_a_histogram_of_what_the_table_shows(many: Visit) -> None:

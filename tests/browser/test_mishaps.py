@@ -155,6 +155,68 @@ def test_a_photo_of_a_busy_service_is_waited_for(open_page: Open) -> None:
     expect(visit.page.locator(".notice")).to_have_count(0)
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_arrow_on_a_photo_that_was_not_sent_sends_all_again(
+    open_page: Open, photos: list[Path], count: int
+) -> None:
+    visit = open_page()
+    page = visit.page
+    visit.expected.add("503")
+    make_busy(page, "**/v1/jobs" if count == 1 else "**/v1/batches", times=1)
+    visit.pick(*photos[:count])
+    visit.measure()
+    page.locator(".uppy-Dashboard-Item.is-error .uppy-Dashboard-Item-progressIndicator").first.click()
+    if count == 1:
+        expect(page.locator(".drawing .measured")).to_have_count(15)
+    else:
+        visit.table_is_whole()
+        expect(page.locator("table.photos tbody tr")).to_have_count(count)
+    expect(page.locator(".uppy-Dashboard-Item")).to_have_count(0)
+
+
+def test_results_that_break_off_time_and_again_come_in_the_end(open_page: Open, photos: list[Path]) -> None:
+    visit = open_page()
+    visit.expected.add("503")
+    make_busy(visit.page, "**/results?include=all", times=8)
+    visit.pick(*photos[:2])
+    visit.measure()
+    visit.table_is_whole()
+    expect(visit.page.locator("table.photos .pill.succeeded")).to_have_count(2)
+    expect(visit.page.locator(".refused, .notice")).to_have_count(0)
+
+
+def test_a_table_has_nothing_of_the_one_before(open_page: Open, photos: list[Path]) -> None:
+    visit = open_page()
+    page = visit.page
+    visit.pick(*photos[:2])
+    visit.measure()
+    visit.table_is_whole()
+    page.locator(".filters input[type=search]").fill(photos[0].name)
+    expect(page.locator("table.photos tbody tr")).to_have_count(1)
+    visit.pick(*photos[2:4])
+    visit.measure()
+    expect(page.locator("#batch-title")).to_have_text("2 photos")
+    expect(page.locator(".photo-name")).to_have_text([path.name for path in photos[2:4]])
+    visit.table_is_whole()
+
+
+def test_a_service_that_lets_nobody_wait_is_asked_once_a_second(open_page: Open) -> None:
+    visit = open_page()
+    page = visit.page
+    asked: list[str] = []
+
+    def answer_at_once(route: Route) -> None:
+        asked.append(route.request.url)
+        response = route.fetch(url=route.request.url.split("?")[0])
+        route.fulfill(response=response, json={**response.json(), "status": "queued", "result": None})
+
+    page.route("**/v1/jobs/*?wait=*", answer_at_once)
+    visit.pick(HOPPER)
+    visit.measure()
+    page.wait_for_timeout(5_000)
+    assert 1 <= len(asked) <= 5
+
+
 def test_a_batch_that_is_left_is_not_asked_about_any_more(open_page: Open, http: httpx.Client) -> None:
     items = [{"reference": "a", "size": 100_000, "content_type": "image/jpeg"}]
     batch = http.post("/v1/batches", json={"items": items}).raise_for_status().json()["id"]

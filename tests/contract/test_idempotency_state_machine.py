@@ -21,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, consumes, initialize, rul
 from api.idempotency import HeldKey
 from api.problems import ProblemError
 from shared.clock import system_clock
-from shared.errors import KeyTaken, Transient
+from shared.errors import KeyTaken, StorageUnavailable, Transient
 from shared.jobs.archive import Traces
 from shared.jobs.idempotency import LOCK_S, KeyMark, KeySlot
 from shared.jobs.lifecycle import JobLifecycle, Upload
@@ -76,6 +76,28 @@ class Mortal:
         return call
 
 
+class Fading:
+    """Storage that goes away within a request, after so many calls; what it was asked last it may still do."""
+
+    def __init__(self, target: Any, calls_left: int, *, does_the_last: bool) -> None:
+        self._target = target
+        self._calls_left = calls_left
+        self._does_the_last = does_the_last
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._target, name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self._calls_left -= 1
+            if self._calls_left >= 0:
+                return method(*args, **kwargs)
+            if self._calls_left == -1 and self._does_the_last:
+                method(*args, **kwargs)
+            raise StorageUnavailable(name)
+
+        return call
+
+
 def _mortal(target: Any, fuse: Fuse) -> Any:
     return Mortal(target, fuse)
 
@@ -97,6 +119,7 @@ class KeysOfClients(RuleBasedStateMachine):
     def start(self) -> None:
         self.core: Core = type(self).make_core()
         self.core.clock.now_ms = system_clock()  # the age of a job is told by its id
+        self.storage: Any = self.core.objects
         self.told: dict[KeySlot, tuple[str, str]] = {}
         self.core.reconciler.round()
 
@@ -105,7 +128,8 @@ class KeysOfClients(RuleBasedStateMachine):
         return self._arrived(key, content)
 
     def _key(self, slot: KeySlot) -> HeldKey:
-        return HeldKey(self.core.store.idempotency, slot, partial(self._stands, self.core.jobs), self.core.clock)
+        stands, bury = partial(self._stands, self.core.jobs), partial(self.core.jobs.bury, LOCAL_TENANT)
+        return HeldKey(self.core.store.idempotency, slot, stands, bury, self.core.clock)
 
     def _stands(self, process: JobLifecycle, job_id: str) -> bool:
         return accepted_job(process, LOCAL_TENANT, job_id) is not None
@@ -129,6 +153,14 @@ class KeysOfClients(RuleBasedStateMachine):
         request = self._arrived(key, content)
         if request is not None:
             self._answer(request, Fuse(dies_at))
+
+    @rule(key=KEYS, content=CONTENTS, calls=st.integers(0, 4), does_the_last=st.booleans())
+    def arrive_and_lose_storage(self, key: str, content: str, calls: int, does_the_last: bool) -> None:
+        request = self._arrived(key, content)
+        if request is not None:
+            self.storage = Fading(self.core.objects, calls, does_the_last=does_the_last)
+            self._answer(request, Fuse(None))
+            self.storage = self.core.objects
 
     @rule(key=KEYS, content=CONTENTS)
     def stand_still_and_be_overtaken(self, key: str, content: str) -> None:
@@ -162,7 +194,7 @@ class KeysOfClients(RuleBasedStateMachine):
         self, request: Open, fuse: Fuse, meanwhile: Callable[[], None] = lambda: None
     ) -> tuple[JobRecord, bool]:
         core = self.core
-        store, objects, doorbell = (_mortal(part, fuse) for part in (core.store, core.objects, core.doorbell))
+        store, objects, doorbell = (_mortal(part, fuse) for part in (core.store, self.storage, core.doorbell))
         process = JobLifecycle(store, objects, doorbell, core.settings, core.clock)
 
         def make(mark: KeyMark | None) -> JobRecord:
@@ -173,6 +205,7 @@ class KeysOfClients(RuleBasedStateMachine):
             )
 
         request.held._stands = partial(self._stands, process)  # it may die in there, too
+        request.held._bury = partial(process.bury, LOCAL_TENANT)
         return request.held.settle(
             lambda: request.content, find=lambda job_id: accepted_job(process, LOCAL_TENANT, job_id), make=make
         )

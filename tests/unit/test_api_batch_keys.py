@@ -473,7 +473,7 @@ class LosesItsAnswer(MemoryObjectStore):
 
 @each_way
 @pytest.mark.parametrize("is_swept", [False, True])
-def test_a_batch_that_could_not_be_taken_back_is_what_the_next_request_finds(
+def test_a_batch_that_could_not_be_taken_back_is_buried_by_the_next_request(
     api: FlaskClient, live_core: Core, way: Way, is_swept: bool
 ) -> None:
     live_core.objects.__class__ = LosesItsAnswer
@@ -482,10 +482,14 @@ def test_a_batch_that_could_not_be_taken_back_is_what_the_next_request_finds(
     live_core.objects.away = False
     if is_swept:
         live_core.reconciler.sweep()
+    (left,) = made(live_core)
     again = post(api, way.request())
-    assert replayed(again, way)
+    assert not replayed(again, way)
+    assert again.get_json()["id"] != left
     live_core.reconciler.sweep()
-    assert made(live_core) == [again.get_json()["id"]]
+    assert api.get(f"/v1/batches/{left}").status_code == 404
+    assert [batch["id"] for batch in api.get("/v1/batches").get_json()["data"]] == [again.get_json()["id"]]
+    assert replayed(post(api, way.request()), way)
 
 
 def test_a_full_house_leaves_the_key() -> None:

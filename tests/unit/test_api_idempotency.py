@@ -56,6 +56,10 @@ def stands(object_id: str) -> bool:
     return True
 
 
+def bury(object_id: str) -> None:
+    raise AssertionError(object_id)
+
+
 def api_over(core: Core) -> FlaskClient:
     waiters = Waiters(core.store, places=1)
     return create_app(Services(core.jobs, core.desk, waiters, core.settings)).test_client()
@@ -167,13 +171,13 @@ def test_another_request_under_the_same_key(api: FlaskClient, live_core: Core, o
 def test_a_key_of_another_route_is_reused(live_core: Core) -> None:
     fingerprints = [Fingerprint(route).add(b"{}").text() for route in ("POST /v1/jobs", "POST /v1/batches")]
     slot = KeySlot.of(LOCAL_TENANT, "k")
-    held = HeldKey(live_core.store.idempotency, slot, stands)
+    held = HeldKey(live_core.store.idempotency, slot, stands, bury)
     held.reserve()
     index = live_core.store.idempotency
     held.settle(
         lambda: fingerprints[0], find=lambda _: None, make=lambda mark: confirmed(index, mark, new_job_id(), live_core)
     )
-    other = HeldKey(index, slot, stands)
+    other = HeldKey(index, slot, stands, bury)
     other.reserve()
     with pytest.raises(ProblemError) as refused:
         other.settle(lambda: fingerprints[1], find=lambda _: None, make=lambda _: "never")
@@ -272,7 +276,7 @@ def test_many_at_once_are_accepted_once(api: FlaskClient, live_core: Core) -> No
 
 def test_a_slow_request_keeps_its_key(aging_core: Core) -> None:
     index, slot = aging_core.store.idempotency, KeySlot.of(LOCAL_TENANT, "k")
-    slow = HeldKey(index, slot, stands, aging_core.clock)
+    slow = HeldKey(index, slot, stands, bury, aging_core.clock)
     slow.reserve()
     for _ in slow.keeping(range(4)):
         aging_core.clock.advance(LOCK_S / 2 + 1)
@@ -281,7 +285,7 @@ def test_a_slow_request_keeps_its_key(aging_core: Core) -> None:
 
 def test_a_request_that_stood_still_for_too_long_makes_nothing(aging_core: Core) -> None:
     index, slot = aging_core.store.idempotency, KeySlot.of(LOCAL_TENANT, "k")
-    slow = HeldKey(index, slot, stands, aging_core.clock)
+    slow = HeldKey(index, slot, stands, bury, aging_core.clock)
     slow.reserve()
     aging_core.clock.advance(LOCK_S + 1)
     assert index.reserve(slot, "another", lock_s=LOCK_S) is Reservation.RESERVED
@@ -372,26 +376,47 @@ def refused_and_left_behind(api: FlaskClient, core: Core) -> str:
     return left
 
 
+@pytest.mark.parametrize("changed", [{}, {"reference": "another request"}], ids=["the same", "another"])
 @pytest.mark.parametrize("is_swept", [False, True])
-def test_what_could_not_be_taken_back_is_what_the_next_request_finds(
-    api: FlaskClient, live_core: Core, is_swept: bool
+def test_what_could_not_be_taken_back_is_buried_by_the_next_request(
+    api: FlaskClient, live_core: Core, is_swept: bool, changed: dict[str, str]
 ) -> None:
     left = refused_and_left_behind(api, live_core)
     if is_swept:
         assert live_core.reconciler.sweep() == {"restored": 1}
-    problem(post(api, reference="another request"), 422, "idempotency_key_reused")
-    again = post(api)
-    assert (replayed(again), again.get_json()["id"]) == (True, left)
-    live_core.reconciler.sweep()
-    assert made(live_core) == [left]
-
-
-def test_what_could_not_be_taken_back_and_was_not_there_is_made_anew(api: FlaskClient, live_core: Core) -> None:
-    left = refused_and_left_behind(api, live_core)
-    live_core.objects.delete(layout.upload_key(LOCAL_TENANT, left))
-    again = post(api)
+    again = post(api, **changed)
     assert not replayed(again)
-    live_core.reconciler.sweep()
+    assert made(live_core) == [again.get_json()["id"]]
+    assert api.get(f"/v1/jobs/{left}").status_code == 404
+    assert replayed(post(api, **changed))
+
+
+def test_what_shows_after_it_was_buried_is_deleted(api: FlaskClient, live_core: Core) -> None:
+    """A store that stood still may do what it was asked to long after everybody has given up."""
+    left = refused_and_left_behind(api, live_core)
+    late = {key: live_core.objects.get(key) for key in live_core.stored() if left in key}
+    again = post(api)
+    for key, body in late.items():
+        live_core.objects.put(key, body)
+    assert live_core.reconciler.sweep() == {"deleted_again": 1}
+    assert made(live_core) == [again.get_json()["id"]]
+    assert replayed(post(api))
+
+
+def test_a_deletion_that_comes_late_takes_nothing_that_was_accepted(api: FlaskClient, live_core: Core) -> None:
+    left = refused_and_left_behind(api, live_core)
+    again = post(api)
+    live_core.objects.delete(layout.upload_key(LOCAL_TENANT, left))
+    finish(live_core)
+    assert api.get(again.headers["Location"]).get_json()["status"] == "succeeded"
+
+
+def test_what_cannot_be_buried_now_is_not_made_twice(api: FlaskClient, live_core: Core) -> None:
+    refused_and_left_behind(api, live_core)
+    live_core.objects.away = True
+    problem(post(api), 503, "unavailable")
+    live_core.objects.away = False
+    again = post(api)
     assert made(live_core) == [again.get_json()["id"]]
 
 
@@ -402,13 +427,41 @@ def test_a_key_that_could_not_be_noted_waits_for_the_sweep(
         raise RecordsUnavailable
 
     with monkeypatch.context() as failing:
-        failing.setattr(live_core.store.idempotency, "restore", lost)
+        failing.setattr(live_core.store.idempotency, "confirm", lost)
         left = refused_and_left_behind(api, live_core)
     problem(post(api), 409, "idempotency_in_flight")
     live_core.reconciler.sweep()
     again = post(api)
     assert (replayed(again), again.get_json()["id"]) == (True, left)
     assert made(live_core) == [left]
+
+
+def test_options_that_were_left_behind_leave_the_key(api: FlaskClient, live_core: Core) -> None:
+    """Nothing was begun that would be measured."""
+    live_core.objects.away = True
+    problem(post(api), 503, "unavailable")
+    live_core.objects.away = False
+    assert live_core.stored(layout.DELETED) == []
+    assert not replayed(post(api))
+    assert live_core.stored(layout.DELETED) == []
+
+
+def test_a_photo_that_the_sweep_has_found_is_accepted_though_the_store_did_not_answer(
+    api: FlaskClient, live_core: Core
+) -> None:
+    class IsSweptMeanwhile(MemoryObjectStore):
+        def put(self, key: str, body: bytes | BinaryIO, *, content_type: str = "application/octet-stream") -> None:
+            super().put(key, body, content_type=content_type)
+            if key.startswith(layout.UPLOADS):
+                assert live_core.reconciler.sweep() == {"restored": 1}
+                raise StorageUnavailable(key)
+
+    live_core.objects.__class__ = IsSweptMeanwhile
+    first = post(api)
+    live_core.objects.__class__ = MemoryObjectStore
+    assert not replayed(first)
+    assert made(live_core) == [first.get_json()["id"]]
+    assert replayed(post(api))
 
 
 # The end of a key
