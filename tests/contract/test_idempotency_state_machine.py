@@ -295,3 +295,19 @@ def test_killed_at_any_point_and_sent_again(any_core: Any, dies_at: int, pause_s
         machine._answer(machine._arrived("a", "x"), Fuse(None))
     assert len(machine.told) == 1
     machine.teardown()
+
+
+@pytest.mark.parametrize("calls", range(5))
+@pytest.mark.parametrize("does_the_last", [False, True])
+@pytest.mark.parametrize("is_swept", [False, True])
+def test_storage_lost_at_any_point_and_sent_again(
+    any_core: Any, calls: int, does_the_last: bool, is_swept: bool
+) -> None:
+    machine = type("LostOnce", (KeysOfClients,), {"make_core": staticmethod(any_core.make)})()
+    machine.start()
+    machine.arrive_and_lose_storage("a", "x", calls, does_the_last)
+    if is_swept:
+        machine.core.reconciler.sweep()
+    machine.arrive_and_go_on("a", "x", None)
+    assert len(machine.told) == 1, "no lock is waited for"
+    machine.teardown()
