@@ -1,4 +1,4 @@
-"""What every operation says of keys in the OpenAPI document: added in one place, so that none is left out."""
+"""What every operation says of keys, and of the server, in the OpenAPI document: added in one place for all."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ _ONE_OF_THEM: Final[list[dict[str, list[str]]]] = [{name: []} for name in SECURI
 _OR_NONE: Final[list[dict[str, list[str]]]] = [*_ONE_OF_THEM, {}]
 _PARAMETER: Final = re.compile(r"<(?:[a-z]+:)?([a-z_]+)>")
 
-_ANYWHERE: Final = problem_responses(problems.ORIGIN_FORBIDDEN)
-_BEHIND_THE_DOOR: Final = problem_responses(problems.ORIGIN_FORBIDDEN, problems.UNAUTHORIZED, problems.UNAVAILABLE)
+_OF_THE_SERVER: Final = (problems.ORIGIN_FORBIDDEN, problems.URI_TOO_LONG, problems.HEADERS_TOO_LARGE)
+"""Before any route is looked for."""
+_ANYWHERE: Final = problem_responses(*_OF_THE_SERVER)
+_BEHIND_THE_DOOR: Final = problem_responses(*_OF_THE_SERVER, problems.UNAUTHORIZED, problems.UNAVAILABLE)
 
 
 def with_security(document: dict[str, Any], app: Flask, *, is_open: bool) -> dict[str, Any]:
-    """Return the document with what keys mean for each operation.
+    """Return the document with what keys mean for each operation, and what the server refuses by itself.
 
     Parameters
     ----------
