@@ -161,10 +161,13 @@ def test_the_arrow_on_a_photo_that_was_not_sent_sends_all_again(
 ) -> None:
     visit = open_page()
     page = visit.page
-    visit.expected.add("503")
-    make_busy(page, "**/v1/jobs" if count == 1 else "**/v1/batches", times=1)
+    visit.expected |= {"400", "is forbidden"}
+    address = page.get_by_label("Call back at")
+    address.fill("https://127.0.0.1/hook")
     visit.pick(*photos[:count])
     visit.measure()
+    expect(page.locator(".notice.bad")).to_be_visible()
+    address.fill("")
     page.locator(".uppy-Dashboard-Item.is-error .uppy-Dashboard-Item-progressIndicator").first.click()
     if count == 1:
         expect(page.locator(".drawing .measured")).to_have_count(15)

@@ -97,8 +97,20 @@ export async function call(path: string, { headers, ...options }: RequestInit = 
   return response;
 }
 
+/** Take in an answer that has begun; one that breaks off is as none. */
+async function whole<T>(taking: Promise<T>): Promise<T> {
+  try {
+    return await taking;
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    away.value = true;
+    throw problem(0, "", null);
+  }
+}
+
 export async function read<T>(path: string, options: RequestInit = {}): Promise<T> {
-  return (await (await call(path, options)).json()) as T;
+  const response = await call(path, options);
+  return whole(response.json() as Promise<T>);
 }
 
 export function pause(seconds: number, signal: AbortSignal): Promise<void> {
@@ -116,12 +128,12 @@ export function pause(seconds: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-/** Read, and again while the service is away or busy: what was accepted goes on without us. */
-export async function readPatiently<T>(path: string, signal: AbortSignal): Promise<T> {
+/** Ask, and again while the service is away or busy: what was accepted goes on without us. */
+async function patiently<T>(ask: () => Promise<T>, signal: AbortSignal): Promise<T> {
   try {
     for (let waited = DEFAULT_RETRY_S; ; waited = Math.min(2 * waited, LONGEST_RETRY_S)) {
       try {
-        return await read<T>(path, { signal });
+        return await ask();
       } catch (error) {
         if (!passes(error)) throw error;
         waiting.value = error.plain;
@@ -133,16 +145,24 @@ export async function readPatiently<T>(path: string, signal: AbortSignal): Promi
   }
 }
 
-/** Read lines of JSON as they come. */
-export async function* readLines<T>(path: string, signal: AbortSignal): AsyncGenerator<T> {
-  const response = await call(path, { signal });
+export function readPatiently<T>(path: string, signal: AbortSignal): Promise<T> {
+  return patiently(() => read<T>(path, { signal }), signal);
+}
+
+/** Read lines of JSON, all of them: begun anew where they break off. */
+export function readLinesPatiently<T>(path: string, signal: AbortSignal): Promise<T[]> {
+  return patiently(async () => whole(linesOf<T>(await call(path, { signal }))), signal);
+}
+
+async function linesOf<T>(response: Response): Promise<T[]> {
+  const found: T[] = [];
   const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
   for (let rest = ""; ; ) {
     const { done, value } = await reader.read();
     const lines = (rest + (value ?? "")).split("\n");
     rest = done ? "" : (lines.pop() ?? "");
-    for (const line of lines) if (line) yield JSON.parse(line) as T;
-    if (done) return;
+    for (const line of lines) if (line) found.push(JSON.parse(line) as T);
+    if (done) return found;
   }
 }
 

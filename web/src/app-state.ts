@@ -20,6 +20,12 @@ addEventListener("hashchange", () => {
   place.value = location.hash;
 });
 
+/** Go somewhere at once: what is told from now on is told there. */
+export function go(hash: string): void {
+  location.hash = hash;
+  place.value = hash;
+}
+
 let reading: Promise<void> | null = null;
 
 /** Read what the measurements are, unless that is known or being read. */

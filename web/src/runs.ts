@@ -1,7 +1,7 @@
 // What was sent from this tab, or opened from the list of batches, and how far it is.
 
 import { signal } from "@preact/signals";
-import { away, call, passes, pause, read, readLines, readPatiently, ServiceError } from "./api";
+import { call, pause, read, readLinesPatiently, readPatiently } from "./api";
 import type { Batch, Job, JobError, JobResult, JobStatus, ResultLine, Summary } from "./types";
 
 export interface Item {
@@ -34,7 +34,10 @@ export interface Run {
 }
 
 const POLL_S = 1;
+const POLL_UNSEEN_S = 5;
 const WAIT_S = 10;
+/** Between two questions that the service held until there was news, or its time was up. */
+const BREATH_S = 0.2;
 /** Up to here the values are shown as they come; of a larger batch once it is complete, as they are 3 kB to a photo. */
 const SHOWN_LIVE = 300;
 
@@ -47,6 +50,10 @@ export const OPEN: ReadonlySet<JobStatus> = new Set<JobStatus>(["awaiting_upload
 
 export function runOf(id: string | null): Run | undefined {
   return runs.value.find((run) => run.id === id);
+}
+
+function pollS(): number {
+  return document.hidden ? POLL_UNSEEN_S : POLL_S;
 }
 
 function change(id: string, changes: Partial<Run>): void {
@@ -90,10 +97,13 @@ export function beginJob(job: Job, file: File): void {
 
 async function followJob(run: Run, signal: AbortSignal): Promise<void> {
   for (let job: Job; ; ) {
+    const askedMs = performance.now();
     job = await readPatiently<Job>(`/v1/jobs/${run.id}?wait=${WAIT_S}`, signal);
     changeItems(run.id, new Map([[0, fromJob(job)]]));
     if (!OPEN.has(job.status)) break;
-    await pause(0.2, signal);
+    // A service that has no place for one more who waits answers at once.
+    const isHeld = performance.now() - askedMs > 1000 * POLL_S;
+    await pause(isHeld ? BREATH_S : pollS(), signal);
   }
   change(run.id, { isWhole: true });
 }
@@ -127,9 +137,10 @@ export function followAgain(id: string): void {
 }
 
 async function followBatch(run: Run, signal: AbortSignal): Promise<void> {
-  for (let seen = -1; ; await pause(document.hidden ? 5 * POLL_S : POLL_S, signal)) {
+  for (let seen = -1; ; await pause(pollS(), signal)) {
     const batch = await readPatiently<Batch>(`/v1/batches/${run.id}`, signal);
-    const ended = batch.total - batch.counts.awaiting_upload - batch.counts.queued - batch.counts.running;
+    const { succeeded, rejected, failed, cancelled } = batch.counts;
+    const ended = succeeded + rejected + failed + cancelled;
     const isOver = ended === batch.total;
     change(run.id, { batch });
     if (ended !== seen && (isOver || batch.total <= SHOWN_LIVE)) await readResults(run.id, signal);
@@ -140,20 +151,9 @@ async function followBatch(run: Run, signal: AbortSignal): Promise<void> {
   change(run.id, { isWhole: true, summary });
 }
 
-/** Read what there is of every item. A connection that breaks off is told like any other trouble. */
+/** Read what there is of every item. */
 async function readResults(id: string, signal: AbortSignal): Promise<void> {
-  const lines: ResultLine[] = [];
-  for (let tries = 0; ; tries++) {
-    try {
-      lines.length = 0;
-      for await (const line of readLines<ResultLine>(`/v1/batches/${id}/results?include=all`, signal)) lines.push(line);
-      break;
-    } catch (error) {
-      if (signal.aborted || tries === 5 || (error instanceof ServiceError && !passes(error))) throw error;
-      away.value ||= error instanceof TypeError;
-      await pause(2 ** tries, signal);
-    }
-  }
+  const lines = await readLinesPatiently<ResultLine>(`/v1/batches/${id}/results?include=all`, signal);
   // With what is known now, not what was when the reading began: meanwhile somebody may have opened a photo.
   const known = new Map(runOf(id)?.items.map((item) => [item.index, item]));
   const items = lines.map((line) => withLine(known.get(line.item_index) ?? itemOf(line.item_index, line.reference ?? `Photo ${line.item_index + 1}`, null), line));

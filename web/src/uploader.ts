@@ -108,6 +108,8 @@ export function makeUploader(target: HTMLElement, theme: "light" | "dark", tell:
       return { ...file, name, meta: { ...file.meta, name } };
     },
   });
+  // The arrow on a thumbnail would send its photo without a word to the listeners below; photos are sent together, or not.
+  uppy.retryUpload = () => uppy.retryAll();
   uppy.use(Dashboard<Meta, Answer>, {
     inline: true, target, width: "100%", height: 340, theme,
     proudlyDisplayPoweredByUppy: false, singleFileFullScreen: false, showNativePhotoCameraButton: false, disableInformer: false,

@@ -10,7 +10,7 @@ import { type Paged, usePaged } from "./paged";
 import { Bar, countsInWords, paceInWords, RunView } from "./run";
 
 export function Batches() {
-  const list = usePaged<Batch>("/v1/batches?limit=20", ({ status }) => status === "running" || status === "awaiting_upload");
+  const list = usePaged<Batch>("/v1/batches", 20, ({ status }) => status === "running" || status === "awaiting_upload");
   const act = (batch: Batch, what: string) => () =>
     void read<Batch>(`/v1/batches/${batch.id}/${what}`, { method: "POST" }).then(() => {
       followAgain(batch.id);
@@ -72,7 +72,7 @@ export function BatchPage({ id }: { id: string }) {
       <h1 class="crumb"><a href="#/batches">Batches</a> › {id}</h1>
       {trouble && <p class="refused" role="alert">{trouble}</p>}
       {!run && !trouble && <p class="quiet" role="status">Reading …</p>}
-      {run && <RunView run={run} />}
+      {run && <RunView key={run.id} run={run} />}
     </>
   );
 }

@@ -10,7 +10,7 @@ import { usePaged } from "./paged";
 
 export function Deliveries() {
   const [status, setStatus] = useState("");
-  const list = usePaged<Delivery>(`/v1/deliveries?limit=50${status && `&status=${status}`}`, (one) => one.status === "pending");
+  const list = usePaged<Delivery>(`/v1/deliveries${status && `?status=${status}`}`, 50, (one) => one.status === "pending");
   const redeliver = ({ id }: Delivery) =>
     void read<Delivery>(`/v1/deliveries/${id}/redeliver`, { method: "POST" }).then(() => {
       tell("It is being delivered again.");

@@ -42,7 +42,7 @@ export function Measure({ isShown }: { isShown: boolean }) {
       </div>
       <div ref={results} tabIndex={-1} class="results" aria-label="Results" role="region">
         {isShown && <RunPicker />}
-        {isShown && run && <RunView run={run} />}
+        {isShown && run && <RunView key={run.id} run={run} />}
       </div>
     </>
   );

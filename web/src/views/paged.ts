@@ -14,14 +14,21 @@ export interface Paged<T> {
 
 const AGAIN_S = 2;
 const SELDOM_S = 15;
+const MAX_LIMIT = 100;
 
-/** Read a list, and its first page again: every two seconds while `isMoving` holds for any row of it, else now and then. */
-export function usePaged<T extends { id: string }>(path: string, isMoving: (row: T) => boolean): Paged<T> {
+/**
+ * Read a list, newest rows first, `limit` at a time, and what is shown of it again, up to a hundred rows: every two
+ * seconds while `isMoving` holds for any of them, else now and then.
+ */
+export function usePaged<T extends { id: string }>(path: string, limit: number, isMoving: (row: T) => boolean): Paged<T> {
   const [rows, setRows] = useState<T[] | null>(null);
   const [next, setNext] = useState<string | null>(null);
   const [trouble, setTrouble] = useState<string | null>(null);
   const [asked, setAsked] = useState(0);
   const token = key.value;
+  const count = useRef(0);
+  count.current = rows?.length ?? 0;
+  const pageOf = (size: number) => `${path}${path.includes("?") ? "&" : "?"}limit=${size}`;
   /** Ends with the list that is shown, and so does the reading of more of it. */
   const shown = useRef(new AbortController());
 
@@ -37,10 +44,11 @@ export function usePaged<T extends { id: string }>(path: string, isMoving: (row:
       let isAnyMoving = true;
       for (let isFirst = true; ; ) {
         try {
-          const page = await read<Page<T>>(path, { signal: stop.signal });
+          const size = isFirst ? limit : Math.min(Math.max(limit, count.current), MAX_LIMIT);
+          const page = await read<Page<T>>(pageOf(size), { signal: stop.signal });
           setTrouble(null);
-          setRows((before) => merged(page.data, isFirst ? null : before));
-          if (isFirst) setNext(page.next_cursor);
+          setRows((before) => (isFirst ? page.data : refreshed(page, before ?? [])));
+          if (isFirst || page.next_cursor === null) setNext(page.next_cursor);
           isFirst = false;
           isAnyMoving = page.data.some(isMoving);
         } catch (error) {
@@ -56,11 +64,10 @@ export function usePaged<T extends { id: string }>(path: string, isMoving: (row:
   }, [path, asked, token]);
 
   const more = useCallback(() => {
-    const joint = path.includes("?") ? "&" : "?";
     const { signal } = shown.current;
-    read<Page<T>>(`${path}${joint}cursor=${next}`, { signal }).then(
+    read<Page<T>>(`${pageOf(limit)}&cursor=${next}`, { signal }).then(
       (page) => {
-        setRows((before) => merged(before ?? [], page.data));
+        setRows((before) => [...(before ?? []), ...page.data.filter(({ id }) => !before?.some((row) => row.id === id))]);
         setNext(page.next_cursor);
       },
       (error: Error) => signal.aborted || setTrouble(error.message),
@@ -69,8 +76,8 @@ export function usePaged<T extends { id: string }>(path: string, isMoving: (row:
   return { rows, trouble, next, more, reload: () => setAsked((times) => times + 1) };
 }
 
-/** Put rows before others, each once: the first of two is the fresher one. */
-function merged<T extends { id: string }>(first: T[], then: T[] | null): T[] {
-  const known = new Set(first.map(({ id }) => id));
-  return [...first, ...(then ?? []).filter(({ id }) => !known.has(id))];
+/** Put rows that were read again before the older ones, if there are any; what is missing among them is gone. */
+function refreshed<T extends { id: string }>({ data, next_cursor }: Page<T>, before: T[]): T[] {
+  const last = data.at(-1)?.id;
+  return next_cursor === null || last === undefined ? data : [...data, ...before.filter(({ id }) => id < last)];
 }

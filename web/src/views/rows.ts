@@ -63,12 +63,15 @@ export function filtered(items: Item[], { text, status, key, from, to }: Filter)
 
 const ITEM_INDEX = "item_index";
 
+/** By this Excel knows that a CSV is UTF-8; `?bom=true` of the service is the same. */
+const MARK = "\uFEFF";
+
 /** Save the service's own CSV of a batch; where some rows are hidden or moved, those rows of it in the order shown. */
 export async function saveCsv(run: Run, shown: Item[]): Promise<void> {
   const text = await (await call(`/v1/batches/${run.id}/results?format=csv`)).text();
   const isWhole = shown.length === run.items.length && shown.every((item, place) => item.index === run.items[place]?.index);
   const csv = isWhole ? text : arranged(text, shown);
-  saveBlob(new Blob([csv], { type: "text/csv;charset=utf-8" }), `${run.id}.csv`);
+  saveBlob(new Blob([MARK, csv], { type: "text/csv;charset=utf-8" }), `${run.id}.csv`);
 }
 
 function arranged(text: string, shown: Item[]): string {

@@ -1,6 +1,6 @@
 // What was sent: a single photo, or a batch with its progress, its table and the photo that is open.
 
-import { tell } from "../app-state";
+import { go, place, tell } from "../app-state";
 import { cancelRun, current, deleteRun, opened, type Run, runs } from "../runs";
 import { save } from "../api";
 import { duration, plural, statusInWords } from "../words";
@@ -85,7 +85,10 @@ function BatchHead({ run }: { run: Run }) {
 function DeleteButton({ run, what }: { run: Run; what: string }) {
   const remove = () => {
     if (!confirm(`Delete ${what} from the service now? It cannot be undone.`)) return;
-    deleteRun(run).then(() => tell("Deleted. The bytes leave the service's files within 15 minutes."), tell);
+    deleteRun(run).then(() => {
+      if (place.value.endsWith(run.id)) go("#/batches"); // its own page has nothing to show any more
+      tell("Deleted. The bytes leave the service's files within 15 minutes.");
+    }, tell);
   };
   return <button type="button" class="chip danger" onClick={remove}>Delete now</button>;
 }

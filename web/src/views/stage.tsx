@@ -70,8 +70,10 @@ function turnOf(isOwn: boolean, { exif_orientation, mirrored }: JobResult["image
 function Picture({ photo, image, name }: { photo: NonNullable<Photo>; image: JobResult["image"]; name: string }) {
   const { turn, isLying } = turnOf(photo.isOwn, image);
   const lying = { width: `${(100 * image.height) / image.width}%`, height: `${(100 * image.width) / image.height}%` };
+  // Where a browser shows HEIC, how it is turned is part of the picture: the service has applied it too, and tells of none.
+  const imageOrientation = photo.isOwn && image.format === "heic" ? "from-image" : "none";
   return <img class={isLying ? "photo lying" : "photo"} src={photo.url} alt={`Your photo ${name}`} draggable={false}
-    style={{ transform: isLying ? `translate(-50%, -50%) ${turn}` : turn || "none", ...(isLying ? lying : {}) }} />;
+    style={{ imageOrientation, transform: isLying ? `translate(-50%, -50%) ${turn}` : turn || "none", ...(isLying ? lying : {}) }} />;
 }
 
 export function Stage({ name, file, jobId, result, face, definitions, active, setActive }: StageProps) {
