@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO
 
@@ -36,8 +37,13 @@ class BatchArchive:
         self.objects.put(key, manifest, content_type="application/x-ndjson")  # type: ignore[arg-type]
 
     def exists(self, tenant: str, batch_id: str) -> bool:
-        """Tell whether the batch was accepted and not purged yet."""
-        return self.objects.exists(layout.manifest_key(tenant, batch_id))
+        """Tell whether the batch was accepted and not purged yet.
+
+        An empty manifest is none: a store may keep one of a writer that was cut off between the head and the body.
+        """
+        with suppress(ObjectMissing):
+            return bool(self.objects.get(layout.manifest_key(tenant, batch_id), first_bytes=1))
+        return False
 
     def head(self, tenant: str, batch_id: str) -> BatchHead | None:
         """Return what the manifest says of the batch, or None if there is none.
@@ -49,7 +55,8 @@ class BatchArchive:
         """
         key = layout.manifest_key(tenant, batch_id)
         try:
-            return decode_head(self.objects.get(key, first_bytes=HEAD_BYTES).split(b"\n", 1)[0])
+            line = self.objects.get(key, first_bytes=HEAD_BYTES).split(b"\n", 1)[0]
+            return decode_head(line) if line else None
         except ObjectMissing:
             return None
         except (ValueError, KeyError, TypeError) as error:
@@ -130,7 +137,7 @@ class BatchArchive:
         """Yield (tenant, batch id) of every batch that was accepted."""
         for found in self.objects.list(layout.BATCHES):
             owner = layout.batch_of(found.key)
-            if owner is not None and found.key == layout.manifest_key(*owner):
+            if owner is not None and found.key == layout.manifest_key(*owner) and found.size_bytes > 0:
                 yield owner
 
     def tombstones(self) -> Iterator[tuple[str, str]]:

@@ -13,7 +13,7 @@ from shared.jobs.batch_record import BatchSource
 from shared.jobs.batch_store import BatchQuery
 from shared.jobs.lifecycle import Upload
 from shared.jobs.manifest import item_record
-from shared.names import LOCAL_TENANT, QueueName
+from shared.names import LOCAL_TENANT, QueueName, batch_id_time
 from shared.schemas import BatchStatus, JobError, JobOptions, JobStatus
 from shared.storage import layout
 from shared.storage.memory import MemoryObjectStore
@@ -222,6 +222,19 @@ def test_a_deleted_batch_stays_deleted_after_the_loss_of_all_records(core: Core)
     core.clock.advance(61)
     core.reconciler.sweep()
     assert core.stored() == [layout.tombstone_key(LOCAL_TENANT, batch.id)]
+
+
+def test_an_empty_manifest_is_no_batch(core: Core) -> None:
+    """What a store may keep of an API that was killed between the head and the body of its write."""
+    batch = core.accept_batch(REFERENCES)
+    core.batches.forget(batch.id)
+    core.objects.put(layout.manifest_key(LOCAL_TENANT, batch.id), b"")
+    assert core.reconciler.sweep() == {}
+    with pytest.raises(BatchNotFound):
+        core.find_batch(batch.id)
+    core.clock.now_ms = round(batch_id_time(batch.id).timestamp() * 1000) + 3_601_000
+    assert core.reconciler.sweep() == {"orphans_deleted": len(REFERENCES)}
+    assert core.stored(layout.UPLOADS) == []
 
 
 class Counting(MemoryObjectStore):
