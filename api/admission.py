@@ -28,6 +28,7 @@ from shared.admission.store import NOTHING, AdmissionStore, Decision, Take, Usag
 from shared.admission.tenants import LimitsInForce
 from shared.clock import Clock, to_ms
 from shared.errors import Transient
+from shared.schemas import FieldError
 
 OF_PHOTOS: Final = (LimitKind.PHOTOS, LimitKind.JOBS, LimitKind.BYTES)
 """What a photo of its own counts against."""
@@ -148,12 +149,15 @@ class Admission:
     def _refusal(self, kind: LimitKind, decision: Decision, take: Take) -> ProblemError:
         limit = self._limits.of(kind)
         may_have = f"Your tenant may have {_SAID[kind].format(limit=limit)}"
+        errors = None
         if take.of(kind) > limit:
-            detail = f"{may_have}, and this request alone has {take.of(kind)}: send less at a time."
+            alone = f"this request alone has {take.of(kind)}: send less at a time."
+            detail, errors = f"{may_have}, and {alone}", [FieldError(field="body", message=alone)]
         else:
             detail = f"{may_have}; with this request there would be more. Send it again after Retry-After."
         retry_s = seconds(decision.retry_ms) if decision.retry_ms else _OPEN_RETRY_S
-        return ProblemError(RATE_LIMITED, f"{detail} Nothing was accepted.", headers={"Retry-After": str(retry_s)})
+        headers = {"Retry-After": str(retry_s)}
+        return ProblemError(RATE_LIMITED, f"{detail} Nothing was accepted.", errors=errors, headers=headers)
 
 
 @contextmanager

@@ -207,7 +207,9 @@ def _received(request: Request, settings: Settings, while_they_come: Callable[[]
     files = _Files(settings.max_batch_items)
     with ExitStack() as on_the_way:
         try:
-            receiving = read_form(request, files.check, settings.spool_folder, while_they_come)
+            receiving = read_form(
+                request, files.check, settings.spool_folder, while_they_come, max_files=settings.max_batch_items + 1
+            )
             form = on_the_way.enter_context(receiving)
         except RequestEntityTooLarge as error:
             drain(request, limit_bytes)

@@ -24,12 +24,14 @@ from api.problems import ProblemError, invalid
 from shared.config import MEGABYTE
 
 _CHUNK_BYTES: Final = 64 * 1024
-_BUFFER_BYTES: Final = 512 * 1024
+_BUFFER_BYTES: Final = 192 * 1024
 """What the parser may hold: the headers of a part, or two pieces of what is sent."""
 _MAX_TEXT_BYTES: Final = 512 * 1024
 """Of all fields that are no files."""
 _MAX_NAME_LENGTH: Final = 128
-"""Of a field; that of a file may be longer."""
+"""Of a field."""
+_MAX_FILENAME_LENGTH: Final = 1024
+"""A name and the folders before it; each is held until the request ends."""
 _MAX_FIELDS: Final = 64
 _MAX_BOUNDARY_BYTES: Final = 200
 """RFC 2046, 5.1.1 has 70; clients in use send more (one form in a hundred that Werkzeug makes has 71 to 73)."""
@@ -119,6 +121,8 @@ def read_form(
     check: Callable[[str, str], None],
     folder: str | None,
     while_it_comes: Callable[[], None] = lambda: None,
+    *,
+    max_files: int,
 ) -> Iterator[ReceivedForm]:
     """Receive a form; its temporary file lives as long as the block.
 
@@ -132,26 +136,29 @@ def read_form(
         Where the temporary file lies; None for the system's own folder.
     while_it_comes : callable
         Called again and again until the form has come; what it raises ends the reading.
+    max_files : int
+        How many files it may have, those without a name included.
 
     Raises
     ------
     ProblemError
-        400 for what is no whole form, or has too many fields.
+        400 for what is no whole form, or has too many fields or files.
     RequestEntityTooLarge
         If the body is longer than the request allows.
     """
     with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES, dir=folder) as spool:
         form = ReceivedForm(cast("IO[bytes]", spool))
-        _Receiver(form, check).receive(request, while_it_comes)
+        _Receiver(form, check, max_files).receive(request, while_it_comes)
         yield form
 
 
 class _Receiver:
     """Follows the parser's events."""
 
-    def __init__(self, form: ReceivedForm, check: Callable[[str, str], None]) -> None:
+    def __init__(self, form: ReceivedForm, check: Callable[[str, str], None], max_files: int) -> None:
         self._form = form
         self._check = check
+        self._files_left = max_files
         self._part: Field | File | None = None
         self._start = 0
         self._text = bytearray()
@@ -188,6 +195,11 @@ class _Receiver:
         if not part.name or len(part.name) > _MAX_NAME_LENGTH:
             raise invalid("body", f"a part of the form has no name, or one of over {_MAX_NAME_LENGTH} characters")
         if isinstance(part, File):
+            self._files_left -= 1
+            if len(part.filename) > _MAX_FILENAME_LENGTH:
+                raise invalid(part.name, f"a file's name has over {_MAX_FILENAME_LENGTH} characters")
+            if self._files_left < 0:
+                raise invalid(part.name, "the form has too many files")
             self._check(part.name, part.filename)
             self._start = self._form.spool.tell()
         elif len(self._form.fields) == _MAX_FIELDS:

@@ -31,6 +31,8 @@ JSON_TYPE: Final = "application/json"
 FORM_OVERHEAD_BYTES: Final = MEGABYTE
 """What a multipart form may hold beside the photo."""
 _CHUNK_BYTES: Final = 64 * 1024
+_MAX_FILES: Final = 2
+"""One more than there may be, so that whoever sends two is told."""
 _IN_MEMORY_BYTES: Final = 64 * 1024
 
 
@@ -90,7 +92,7 @@ def _read(request: Request, settings: Settings, opened: ExitStack) -> tuple[Bina
     request.max_content_length = settings.max_upload_bytes + FORM_OVERHEAD_BYTES
     try:
         if request.mimetype == "multipart/form-data":
-            form = opened.enter_context(read_form(request, _check_is_the_photo, None))
+            form = opened.enter_context(read_form(request, _check_is_the_photo, None, max_files=_MAX_FILES))
             return opened.enter_context(_form_file(form)), [*_query(request), *form.fields]
         return _raw_file(request, opened), _query(request)
     except RequestEntityTooLarge as error:

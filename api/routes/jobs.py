@@ -24,7 +24,7 @@ from api.problems import DELETED, problem_responses, unavailable
 from api.uploads import Submission, expected_photo, read_submission, size_of
 from api.webhook_targets import check_webhook_of
 from shared.admission.store import Take
-from shared.errors import Transient
+from shared.errors import JobNotFound, Transient
 from shared.fetches.tickets import PhotoUrl
 from shared.image_formats import ImageFormat
 from shared.jobs.idempotency import KeyMark
@@ -138,7 +138,7 @@ def submit_job() -> Response:
     wait_s = preferred_wait_s(request.headers.getlist("Prefer"), here.settings.max_wait_s)
     if wait_s is None:
         return accepted
-    with suppress(Transient):  # accepted it is, whatever is away by now
+    with suppress(Transient, JobNotFound):  # accepted it is, whatever is away or deleted by now
         record = wait_for(record, wait_s)
         headers = {"Preference-Applied": f"wait={wait_s:g}", "Content-Location": job_url(record), **replayed}
         if record.status.is_terminal:

@@ -17,7 +17,7 @@ from api.presenters import face_coordinates, job_response, job_url, model_json
 from api.problems import PHOTO_REJECTED, ProblemError, ProblemKind, problem_responses
 from api.routes.jobs import accept, wait_for
 from api.uploads import expected_photo, read_submission
-from shared.errors import REJECTIONS, Transient
+from shared.errors import REJECTIONS, JobNotFound, Transient
 from shared.jobs.record import JobRecord
 from shared.schemas import FaceCoordinates, Job, JobStatus
 
@@ -68,7 +68,7 @@ def measure_at_once() -> Response:
         with read_submission(request, here.settings, takes_options=False) as submission:
             record = accept(submission, admitted)
     accepted = job_response(here.jobs, record, status=HTTPStatus.ACCEPTED, headers={"Location": job_url(record)})
-    with suppress(Transient):  # accepted it is, whatever is away by now
+    with suppress(Transient, JobNotFound):  # accepted it is, whatever is away or deleted by now
         record = wait_for(record, here.settings.max_wait_s)
         if record.status is JobStatus.SUCCEEDED:
             answer = face_coordinates(orjson.loads(here.jobs.result_json(record)))

@@ -28,8 +28,9 @@ def ok(value: object = JOB, **more: Any) -> Answer:
     return Answer(body=json.dumps(value).encode(), **more)
 
 
-def problem(status: int, code: str, **headers: str) -> Answer:
+def problem(status: int, code: str, *, errors: list[dict[str, str]] | None = None, **headers: str) -> Answer:
     told = {"status": status, "code": code, "title": code, "detail": "Told so.", "request_id": "req-7"}
+    told |= {"errors": errors} if errors else {}
     fields = {name.replace("_", "-"): value for name, value in headers.items()}
     return Answer(status, json.dumps(told).encode(), "application/problem+json", fields)
 

@@ -16,7 +16,9 @@ from typing import Any
 import httpx
 import pytest
 
+from facefit.bulk.journal import Journal, Task
 from facefit.cli.exits import Exit
+from facefit.errors import ConfigurationError
 from stack.data_folder import free_ports
 from stack.stack import Stack
 from tests.client.command import PATIENCE_S, lines, ran, started
@@ -90,6 +92,7 @@ def test_what_is_wrong_here_is_told_before_anything_is_asked(tmp_path: Path) -> 
     for arguments, expected in (
         (("bulk", tmp_path, "--out", tmp_path / "there.csv"), Exit.USAGE),
         (("bulk", tmp_path, "--out", tmp_path / "no" / "o.csv"), Exit.USAGE),
+        (("bulk", tmp_path, "--out", tmp_path / "o.csv", "-o", "measure_and_delete=true"), Exit.USAGE),
         (("jobs", "list", "--url", "nonsense"), Exit.USAGE),
         (("measure", HOPPER, "-o", "colour=red"), Exit.USAGE),
         (("check",), Exit.TRY_AGAIN),
@@ -147,9 +150,11 @@ def stop_when(
     **more: str,
 ) -> tuple[int, str]:
     deadline = time.monotonic() + PATIENCE_S
+    """Stop a run by a signal at a moment that is told by what it has noted itself; what former runs did is left out."""
     state = out.with_name(out.name + ".state")
+    before = noted(state)
     with started(*command, **more) as process:
-        while not moment(noted(state)):
+        while not moment(noted(state) - before):
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < deadline, noted(state)
             time.sleep(0.001)
@@ -172,11 +177,11 @@ def test_a_folder_is_measured_once_whenever_it_is_stopped(
     expected = in_a_folder(folder)
     command, url = ("bulk", folder, "--out", out, "--uploads", "2", "--json"), {"FACEFIT_URL": service.url}
     stop_when(lambda done: done["keys"] > 0, signal.SIGKILL, chance.uniform(0, 0.1), out, *command, **url)
-    n_sent = chance.randint(1, 12)
+    n_sent = chance.randint(1, 6)
     code, said = stop_when(lambda done: done["sent"] >= n_sent, signal.SIGINT, 0, out, *command, **url)
     assert (code, said.splitlines()[-1]) == (Exit.INTERRUPTED, "facefit: interrupted; the same command goes on")
     assert "Traceback" not in said
-    stop_when(lambda done: done["sent"] > n_sent, signal.SIGKILL, chance.uniform(0, 0.2), out, *command, **url)
+    stop_when(lambda done: done["sent"] > 0, signal.SIGKILL, chance.uniform(0, 0.2), out, *command, **url)
     assert not out.exists()
     ended = ran(*command, **url)
     assert ended.returncode == Exit.SOME_NOT_MEASURED, ended.stderr
@@ -192,6 +197,16 @@ def test_a_folder_is_measured_once_whenever_it_is_stopped(
     assert sorted(item["reference"] for item in items) == sorted(row["reference"] for row in rows if row["job_id"])
     assert [item["attempts"] for item in items if item["status"] == "succeeded"] == [1] * 4
     assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", "results.csv"]
+
+
+def test_a_run_that_is_at_work_is_not_forgotten(tmp_path: Path) -> None:
+    state = tmp_path / "o.csv.state"
+    with Journal.begin(state, Task(str(tmp_path), "http://127.0.0.1", {}), [], 10):
+        with pytest.raises(ConfigurationError, match="another process is at work"):
+            Journal.forget(state)
+        assert state.exists()
+    Journal.forget(state)
+    assert not state.exists()
 
 
 def test_a_full_disk_is_told_in_a_line_and_the_same_command_goes_on(service: Stack, tmp_path: Path) -> None:

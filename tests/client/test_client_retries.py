@@ -94,6 +94,17 @@ def test_bulk_work_waits_for_room_however_often_it_is_told_to(use: Use) -> None:
     assert len(server.asked) == 10
 
 
+def test_a_request_that_is_more_than_the_limit_by_itself_is_not_repeated(use: Use) -> None:
+    waits = RetryPolicy(attempts=9, first_pause_s=0.01, longest_pause_s=0.02, waits_for_room=True)
+    told = [{"field": "body", "message": "this request alone has 2000: send less at a time."}]
+    with (
+        answering(problem(429, "rate_limited", errors=told, Retry_After="0")) as server,
+        pytest.raises(RateLimited),
+    ):
+        use(server.url, "submit", PHOTO, retries=waits)
+    assert len(server.asked) == 1
+
+
 @pytest.mark.parametrize(
     ("status", "code", "kind"),
     [

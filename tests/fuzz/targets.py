@@ -97,7 +97,7 @@ def _form(data: bytes) -> str:
         "CONTENT_TYPE": "multipart/form-data; boundary=limit",
     }
     try:
-        with read_form(Request({**environ, **sent}), lambda *_: None, None) as form:
+        with read_form(Request({**environ, **sent}), lambda *_: None, None, max_files=100) as form:
             for part in form.files:
                 with form.open(part) as body:
                     if len(body.read()) != part.size_bytes:

@@ -54,6 +54,9 @@ END = b"--limit--\r\n"
 FORM_TYPE = "multipart/form-data; boundary=limit"
 
 
+MAX_FILES = 12_000
+
+
 def request_of(stream: io.IOBase, n_bytes: int, content_type: str = FORM_TYPE) -> Request:
     environ = EnvironBuilder(method="POST").get_environ()
     sent = {"wsgi.input": stream, "CONTENT_LENGTH": str(n_bytes), "CONTENT_TYPE": content_type}
@@ -63,7 +66,7 @@ def request_of(stream: io.IOBase, n_bytes: int, content_type: str = FORM_TYPE) -
 @contextmanager
 def received(body: bytes, sizes: list[int] | None = None, content_type: str = FORM_TYPE) -> Iterator[ReceivedForm]:
     request = request_of(Pieces(body, sizes or []), len(body), content_type)
-    with read_form(request, lambda *_: None, None) as form:
+    with read_form(request, lambda *_: None, None, max_files=MAX_FILES) as form:
         yield form
 
 
@@ -173,7 +176,7 @@ def test_boundaries_may_be_longer_than_the_standard_has_them(length: int) -> Non
     boundary = "b" * length
     body = (field_part("a", "x") + file_part("images", "a.jpg", b"photo") + END).replace(b"limit", boundary.encode())
     request = request_of(io.BytesIO(body), len(body), f"multipart/form-data; boundary={boundary}")
-    with read_form(request, lambda *_: None, None) as form:
+    with read_form(request, lambda *_: None, None, max_files=MAX_FILES) as form:
         assert form.fields == [("a", "x")]
         assert form.open(form.files[0]).read() == b"photo"
 
@@ -189,18 +192,26 @@ def test_a_file_that_is_refused_by_its_name_is_not_read() -> None:
     def refuse(field: str, filename: str) -> None:
         raise invalid(field, filename)
 
-    with pytest.raises(ProblemError, match="images: a"), read_form(request, refuse, None):
+    with pytest.raises(ProblemError, match="images: a"), read_form(request, refuse, None, max_files=1):
         pass
     assert body.tell() < 200_000
 
 
+def test_names_and_files_without_a_name_are_bounded() -> None:
+    """Each is held in memory until the request ends, and none of them counts as content."""
+    assert "name has over 1024" in refused(file_part("images", "\U0001f600" * 1025, b"x") + END)
+    assert "too many files" in refused(file_part("images", "", b"") * (MAX_FILES + 1) + END)
+    with received(file_part("images", "\U0001f600" * 1024, b"x") + END) as form:
+        assert len(form.files[0].filename) == 1024
+
+
 def test_what_is_large_goes_to_the_given_folder(tmp_path: Path) -> None:
     body = file_part("images", "a", bytes(3_000_000)) + END
-    with read_form(request_of(io.BytesIO(body), len(body)), lambda *_: None, str(tmp_path)) as form:
+    with read_form(request_of(io.BytesIO(body), len(body)), lambda *_: None, str(tmp_path), max_files=1) as form:
         assert form.open(form.files[0]).read() == bytes(3_000_000)
     assert list(tmp_path.iterdir()) == []
     with (
         pytest.raises(FileNotFoundError),
-        read_form(request_of(io.BytesIO(body), len(body)), lambda *_: None, str(tmp_path / "gone")),
+        read_form(request_of(io.BytesIO(body), len(body)), lambda *_: None, str(tmp_path / "gone"), max_files=1),
     ):
         pass

@@ -120,6 +120,8 @@ class Attempts:
         raise self._error(response, problem, retry_after_s)
 
     def _is_worth_repeating(self, response: httpx.Response, problem: Problem | None) -> bool:
+        if problem is not None and problem.code == "rate_limited" and problem.errors:
+            return False  # it is more by itself than the limit
         if problem is not None and problem.code in _NOT_ACCEPTED:
             return True
         if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:

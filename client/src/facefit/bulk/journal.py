@@ -163,7 +163,21 @@ class Journal:
 
     def remove(self) -> None:
         """Forget the run: its output is there."""
-        self.path.unlink()
+        self.path.unlink(missing_ok=True)
+
+    @staticmethod
+    def forget(path: Path) -> None:
+        """Forget a former run.
+
+        Raises
+        ------
+        ConfigurationError
+            If a process is at work with it.
+        """
+        if path.exists():
+            with path.open("r+b") as file:
+                _lock(file, path)
+                path.unlink()
 
     def _take(self, entry: dict[str, Any]) -> None:
         if "sent" in entry:

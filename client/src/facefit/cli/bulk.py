@@ -45,6 +45,9 @@ def bulk(
     Interrupted or killed at any point, the same command goes on: nothing is measured twice, and every photo has a row.
     What was done lies beside the table (OUT.state) until it is complete.
     """
+    if options_of(option).get("measure_and_delete", "false").lower() in {"true", "1", "yes", "on", "y", "t"}:
+        message = "measure_and_delete: results are deleted before the table is written; delete the batch afterwards"
+        raise ConfigurationError(f"{message} (facefit batches delete)")
     state = out.with_name(out.name + STATE_SUFFIX)
     if out.exists() and not overwrite and not state.exists():
         raise ConfigurationError(f"{out} is there already; --overwrite replaces it")
@@ -71,7 +74,7 @@ def _look_whether_it_is_there(service: Service) -> None:
 
 def _journal(service: Service, state: Path, task: Task, batch_size: int, *, restart: bool) -> Journal:
     if restart:
-        state.unlink(missing_ok=True)
+        Journal.forget(state)
     folder = Path(task.folder)
     if not folder.is_dir():
         raise ConfigurationError(f"{folder} is no folder")
