@@ -179,7 +179,7 @@ class ObjectMissing(FacefitError):
 
 
 class UnreadableObject(FacefitError):
-    """Raised when an object is not what this service writes: damaged, or of a later version."""
+    """Raised when an object or a record is not what this service writes: damaged, or of a later version."""
 
 
 class UndeclaredQueue(FacefitError):

@@ -46,8 +46,8 @@ class Beside:
         (_, photo), self._photo = self._photo, None
         try:
             return photo.result()
-        except Transient:
-            return None
+        except (Transient, MemoryError):
+            return None  # memory may be short on account of the photo before
 
     def end(self, work: Callable[[], None]) -> None:
         """Have a record ended, once the one before is; `work` deals with all that it may raise."""

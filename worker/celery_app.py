@@ -109,20 +109,20 @@ def _before_fork(**_: Any) -> None:
 
 @signals.worker_process_init.connect
 def _after_fork(**_: Any) -> None:
-    jobs = connect(settings).jobs
-    meter = Meter()
-    _child.relay = relay = Relay(meter, jobs.store.metrics, every_s=settings.metrics_interval_s)
     try:
+        jobs = connect(settings).jobs
+        meter = Meter()
+        _child.relay = Relay(meter, jobs.store.metrics, every_s=settings.metrics_interval_s)
         finder = FaceFinder()
         _child.memory = MemoryLimit(settings.photo_memory_bytes)
         _child.canary = Canary(finder, jobs.store.metrics, settings, meter)
         # Also what the first photo would have to wait for otherwise: graphs are warm after one picture.
         _child.canary.sing(_watched())
         _child.processor = PhotoProcessor(jobs, finder, settings, meter=meter, memory=_child.memory)
+        _child.relay.start()
+        threading.Thread(target=_beat, args=(jobs.store,), daemon=True, name="beat").start()
     except BaseException as error:  # noqa: BLE001  Celery would log it and let the process take doorbells all the same
         _end_badly(error)
-    relay.start()
-    threading.Thread(target=_beat, args=(jobs.store,), daemon=True, name="beat").start()
 
 
 @signals.worker_process_shutdown.connect
@@ -151,6 +151,7 @@ def _beat(store: JobStore) -> None:
     """Say that this process lives. A hang in native code that holds the interpreter stops this too, as it should."""
     pause = threading.Event()
     while True:
-        with suppress(RecordsUnavailable):  # missing beats show as a worker that is away
+        # Missing beats show as a worker that is away; memory may be short for as long as one photo is measured.
+        with suppress(RecordsUnavailable, MemoryError):
             store.beat(socket.gethostname(), os.getpid(), _watched(), valid_s=3 * settings.worker_beat_s)
         pause.wait(settings.worker_beat_s)

@@ -13,7 +13,7 @@ import orjson
 
 from shared.clock import MS_PER_S, Clock, system_clock, to_ms
 from shared.config import Settings
-from shared.errors import Rejected, RequirementNotMet, Transient
+from shared.errors import Rejected, RequirementNotMet, Transient, UnreadableObject
 from shared.jobs.lifecycle import CHUNK, JobLifecycle
 from shared.jobs.record import JobRecord
 from shared.jobs.store import Claim
@@ -78,7 +78,10 @@ class PhotoProcessor:
             for job_id, following in zip_longest(job_ids, job_ids[1:]):
                 if self._clock() >= until_ms or not self._memory.has_room():
                     break
-                self.process(job_id, beside, following)
+                try:
+                    self.process(job_id, beside, following)
+                except UnreadableObject:
+                    logger.exception("left to the upkeep: %s", job_id)  # and its neighbours do not pay for it
         if self._jobs.store.waiting_count(queue):
             self._jobs.doorbell.call(queue, 1)
 
@@ -98,6 +101,8 @@ class PhotoProcessor:
         ------
         Transient
             If the job could not even be claimed; the reconciler rings again.
+        UnreadableObject
+            If its record or its outcome cannot be read.
         """
         claim = self._jobs.claim(job_id)
         if claim is None:
@@ -140,7 +145,7 @@ class PhotoProcessor:
     def _give_back(self, claim: Claim, retry_after_s: float, *, charge: bool) -> None:
         try:
             self._jobs.give_back(claim, retry_after_s=retry_after_s, charge=charge)
-        except Transient as error:
+        except (Transient, UnreadableObject) as error:
             logger.warning("the lease must bring %s back: %s", claim.record.id, error)
 
     def _photo(self, record: JobRecord, beside: Beside | None) -> bytes | None:

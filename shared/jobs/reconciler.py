@@ -8,13 +8,14 @@ from __future__ import annotations
 import itertools
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Final
 
 from shared.clock import to_ms
-from shared.errors import QueueUnavailable, UnreadableObject
+from shared.errors import FacefitError, QueueUnavailable, UnreadableObject
 from shared.jobs.archive import Traces
 from shared.jobs.batch_upkeep import BatchUpkeep
 from shared.jobs.batches import BatchLifecycle
@@ -64,14 +65,34 @@ class Reconciler:
         return self.rebuild_if_lost() + self.due() + self.batches.due()
 
     def due(self) -> Counter[str]:
-        """Ring, return leases, expire, pay debts: what must not wait for anything longer."""
+        """Expire, pay debts, return leases, ring: what must not wait for anything longer.
+
+        First what makes room, and each whatever became of the others: a Redis that is full refuses the rest.
+
+        Raises
+        ------
+        FacefitError
+            The first of what went wrong, once all is tried.
+        """
+        steps: tuple[Callable[[], Counter[str]], ...] = (
+            lambda: Counter(expired=self._expire()),
+            self._jobs.debts.pay_due,
+            lambda: Counter(leases=self._return_leases()),
+            *(partial(self._ring, queue) for queue in QueueName),
+        )
         done: Counter[str] = Counter()
-        for queue in QueueName:
-            done["rung"] += self._ring_due(queue)
-        done["leases"] = self._return_leases()
-        done["expired"] = self._expire()
-        done += self._jobs.debts.pay_due()
+        troubles: list[FacefitError] = []
+        for step in steps:
+            try:
+                done += step()
+            except FacefitError as error:
+                troubles.append(error)
+        if troubles:
+            raise troubles[0]
         return +done
+
+    def _ring(self, queue: QueueName) -> Counter[str]:
+        return Counter(rung=self._ring_due(queue))
 
     def rebuild_if_lost(self) -> Counter[str]:
         """If the records were lost, make every one that storage knows of; then say that they are complete."""
@@ -275,9 +296,10 @@ class Reconciler:
         """Forget jobs whose time is over, and their objects."""
         expired = self._store.expired_jobs(_AT_ONCE)
         for job_id in expired:
-            record = self._store.get(job_id)
-            if record:
-                self._jobs.expire(record)
+            with _damage_is_logged(job_id):
+                record = self._store.get(job_id)
+                if record:
+                    self._jobs.expire(record)
         return len(expired)
 
 

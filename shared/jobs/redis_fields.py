@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import orjson
 
+from shared.errors import UnreadableObject
 from shared.fetches.tickets import FetchFrom
 from shared.jobs.batch_record import BatchRecord, BatchSource, EndsSeen
 from shared.jobs.record import JobRecord
@@ -53,7 +54,20 @@ def job_fields(record: JobRecord) -> Fields:
 
 
 def job_of(job_id: str, fields: Mapping[bytes, bytes]) -> JobRecord:
-    """Return the record that fields and values stand for."""
+    """Return the record that fields and values stand for.
+
+    Raises
+    ------
+    UnreadableObject
+        If they are of a later version, whose API is ahead of this process, or damaged.
+    """
+    try:
+        return _job_of(job_id, fields)
+    except (ValueError, KeyError) as error:
+        raise UnreadableObject(job_id) from error
+
+
+def _job_of(job_id: str, fields: Mapping[bytes, bytes]) -> JobRecord:
     error = fields.get(b"error")
     return JobRecord(
         id=job_id,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shared.admission.redis_store import RedisAdmissionStore
 from shared.clock import Clock, system_clock, to_ms
+from shared.errors import UnreadableObject
 from shared.fetches.redis_store import RedisFetchStore
 from shared.jobs.announcements import Announcement
 from shared.jobs.redis_batches import RedisBatchStore
@@ -29,6 +30,7 @@ _BEATS: Final = PREFIX + "beats"
 _PAGE: Final = 200
 _LINE_UP_AT_ONCE: Final = 1000
 _REBUILD_LIMIT_S: Final = 86_400
+_UNREADABLE_PAUSE_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,12 @@ class RedisJobStore:
         answer = self._link.run("claim", job_id, self._clock(), self._in(lease_s), token, max_attempts)
         if isinstance(answer, bytes):
             return ClaimRefusal(answer.decode())
-        return Claim(job_of(job_id, dict(zip(answer[::2], answer[1::2], strict=True))), token)
+        try:
+            return Claim(job_of(job_id, dict(zip(answer[::2], answer[1::2], strict=True))), token)
+        except UnreadableObject:
+            # A worker of a later version can read it: that this one cannot must not cost an attempt.
+            self._link.run("release", job_id, self._clock(), self._in(_UNREADABLE_PAUSE_S), token, 0)
+            raise
 
     def release(self, claim: Claim, *, retry_after_s: float, charge: bool) -> bool:
         """Take a claim back; the job is due again after a pause."""

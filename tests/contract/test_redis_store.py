@@ -7,12 +7,13 @@ import redis
 
 from shared.admission.limits import TenantLimits
 from shared.admission.store import NOTHING, Take
-from shared.errors import RecordsUnavailable
+from shared.errors import RecordsUnavailable, UnreadableObject
 from shared.fetches.store import FetchLimits
 from shared.fetches.tickets import FetchFrom
 from shared.jobs.redis_store import RedisJobStore
 from shared.jobs.store import Claim, Settlement
 from shared.names import LOCAL_TENANT
+from shared.schemas import JobStatus
 from stack.stack import Stack
 from tests.clock import FakeClock
 from tests.contract.conftest import settings_beside
@@ -36,6 +37,39 @@ def test_a_full_redis_can_be_emptied(request: pytest.FixtureRequest) -> None:
         finally:
             client.config_set("maxmemory", 0)
     assert real.missing([record.id for record in records]) == [records[1].id]
+
+
+def test_a_lost_lease_comes_back_though_redis_is_full(stores: Stack, clock: FakeClock) -> None:
+    real = RedisJobStore(settings_beside(stores), clock)
+    record = make_record()
+    real.create(record)
+    claim(real, record.id)
+    clock.advance(LEASE_S + 1)
+    with redis.Redis.from_url(stores.settings_env["FACEFIT_REDIS_URL"]) as client:
+        client.config_set("maxmemory", 1)
+        try:
+            assert record.id in real.expired_leases(1000, grace_s=10)
+            assert record.id not in real.expired_leases(1000, grace_s=10)
+        finally:
+            client.config_set("maxmemory", 0)
+    clock.advance(11)
+    assert record.id in real.expired_leases(1000, grace_s=10)
+
+
+def test_a_record_of_a_later_version_costs_no_attempt(stores: Stack, clock: FakeClock) -> None:
+    settings = settings_beside(stores)
+    real = RedisJobStore(settings, clock)
+    record = make_record()
+    real.create(record)
+    with redis.Redis.from_url(settings.redis_url.get_secret_value()) as client:
+        options = client.hget(f"facefit:job:{record.id}", "options")
+        client.hset(f"facefit:job:{record.id}", "options", b'{"an_option_of_tomorrow": true}')
+        with pytest.raises(UnreadableObject):
+            claim(real, record.id)
+        client.hset(f"facefit:job:{record.id}", "options", options)
+    found = real.get(record.id)
+    assert found is not None
+    assert (found.status, found.attempts) == (JobStatus.QUEUED, 0)
 
 
 def test_a_claim_whose_answer_was_lost_is_given_again(request: pytest.FixtureRequest) -> None:

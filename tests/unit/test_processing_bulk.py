@@ -7,8 +7,9 @@ from typing import Any, cast
 import pytest
 
 from shared.clock import system_clock
-from shared.names import QueueName
+from shared.names import LOCAL_TENANT, QueueName
 from shared.schemas import JobStatus
+from shared.storage import layout
 from tests.core import Core
 from worker.processing import PhotoProcessor
 
@@ -58,3 +59,16 @@ def test_what_is_not_begun_in_time_is_left_to_others(core: Core) -> None:
     assert core.doorbell.depth(BULK) == 1
     process_next(core)
     assert core.find_batch(batch.id).counts[JobStatus.REJECTED] == 16
+
+
+def test_the_neighbours_of_an_outcome_that_cannot_be_read_are_measured(core: Core) -> None:
+    batch = core.accept_batch(str(number) for number in range(4))
+    damaged = core.items(batch.id)[0]
+    core.objects.put(layout.outcome_key(LOCAL_TENANT, damaged.id, 1), b"{")
+    for _ in range(core.settings.max_attempts + 1):
+        core.doorbell.call(BULK, 1)
+        process_next(core)
+        core.clock.advance(core.settings.lease_s + core.settings.doorbell_grace_s)
+    assert core.find_batch(batch.id).counts[JobStatus.REJECTED] == 3
+    core.doorbell.call(BULK, 1)
+    process_next(core)  # and the doorbell does not break

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from shared.errors import JobNotFound
+from shared.errors import JobNotFound, RecordsUnavailable
 from shared.jobs.batch_record import BatchSource
 from shared.jobs.lifecycle import Upload
 from shared.jobs.memory_store import MemoryJobStore
@@ -24,6 +24,20 @@ from shared.storage.memory import MemoryObjectStore
 from tests.core import PHOTO, Core
 
 DAY_S = 86_400.0
+
+
+def test_what_makes_room_is_done_whatever_becomes_of_the_rest(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise RecordsUnavailable("OOM command not allowed")
+
+    record = core.accept()
+    core.work()
+    core.clock.now_ms = record.expires_ms + 1
+    monkeypatch.setattr(core.store, "expired_leases", refuse)
+    monkeypatch.setattr(core.store, "due_doorbells", refuse)
+    with pytest.raises(RecordsUnavailable):
+        core.reconciler.due()
+    assert core.store.get(record.id) is None
 
 
 def test_a_lost_message_is_rung_again(core: Core) -> None:
