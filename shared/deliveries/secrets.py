@@ -12,6 +12,7 @@ import secrets as stdlib_secrets
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
 import orjson
@@ -26,7 +27,9 @@ logger = logging.getLogger(__name__)
 
 SECRETS: Final = "webhook-secrets/"
 OVERLAP_S: Final = 86_400.0
-"""How long the former secret stays valid beside a new one."""
+"""How long a secret stays valid beside the one that took its place."""
+_MAX_FORMER: Final = 3
+"""Signatures beside the newest: a header may not grow with whoever asks again and again."""
 _CACHED_S: Final = 10.0
 """How long senders go without looking, should they not have heard of a change."""
 _TIME_DIGITS: Final = 13
@@ -80,7 +83,9 @@ class WebhookSecrets:
         self._lock = threading.Lock()
 
     def rotate(self, tenant: str) -> tuple[WebhookSecret, SecretAges]:
-        """Make a new secret; the newest of those before is valid for another day.
+        """Make a new secret; each of those before is valid until a day after the next one was made.
+
+        So whoever asks twice, since the first answer was lost, does not end the secret that its receivers have.
 
         Raises
         ------
@@ -100,8 +105,9 @@ class WebhookSecrets:
             raise
         with suppress(Transient):
             self._store.renew_secrets_version(tenant)
+            valid = self._valid([made, *before.values()])
             for old, secret in before.items():
-                if secret is not next(iter(before.values())) or secret.created_ms == 0:
+                if secret not in valid:
                     self._objects.delete(old)
         return made, self._ages([made, *before.values()])
 
@@ -132,9 +138,17 @@ class WebhookSecrets:
             cached = _Cached(version, now + to_ms(_CACHED_S), found)
             with self._lock:
                 self._cache[tenant] = cached
-        newest, *others = cached.found
-        former = [secret for secret in others[:1] if secret.created_ms]
-        return [newest.text] + [secret.text for secret in former if newest.created_ms + to_ms(OVERLAP_S) > now]
+        return [secret.text for secret in self._valid(list(cached.found))]
+
+    def _valid(self, newest_first: list[WebhookSecret]) -> list[WebhookSecret]:
+        """Return those to sign with now: the newest, and what it and its like have replaced within a day."""
+        now = self._clock()
+        former = [
+            older
+            for newer, older in pairwise(newest_first)
+            if older.created_ms and newer.created_ms + to_ms(OVERLAP_S) > now
+        ]
+        return newest_first[:1] + former[:_MAX_FORMER]
 
     def _first(self, tenant: str) -> WebhookSecret:
         """Sign with something from the start; who wants to check asks for a secret, which then takes its place."""

@@ -70,6 +70,9 @@ class FetchDesk:
         try:
             return self._jobs.archive.tickets.photo_of(record)
         except ObjectMissing:
+            # A Redis that has gone back a second knows neither of an earlier claim nor of what came of it.
+            if self._is_settled(record):
+                return None
             # Unless another fetcher was quicker than this one, it was refused with a 503 after a frozen Redis had taken
             # the record, or deleted: nobody waits for it.
             if self._store.renew(claim, lease_s=self.settings.fetch_lease_s):
@@ -120,7 +123,9 @@ class FetchDesk:
             self._jobs.debts.tear_up(record.tenant, record.id)
 
     def reject(self, claim: FetchClaim, rejection: Rejected) -> None:
-        """End the job as its photo's fault, unless the claim is not valid any more; raises as `stored` does."""
+        """End the job as its photo's fault, unless it is settled, or the claim over; raises as `stored` does."""
+        if self._is_settled(claim.record):
+            return
         if self._store.renew(claim, lease_s=self.settings.fetch_lease_s):
             self._jobs.reject(claim.record, rejection)
 

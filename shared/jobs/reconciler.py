@@ -200,22 +200,32 @@ class Reconciler:
         record = self._store.get(traces.job_id)
         if record is None:
             return self._restore(traces)
-        if not record.status.is_terminal:
-            return "adopted" if traces.last_outcome >= record.run and self._jobs.adopt(record) else "right"
+        if traces.last_outcome > record.run or (traces.last_outcome == record.run and not record.status.is_terminal):
+            return self._adopt_last(traces)
         if record.status is JobStatus.FAILED and traces.uploaded and traces.last_rerun > record.run:
             if self._store.reopen(record.id, run=traces.last_rerun):
                 self._jobs.ring(record)
             return "reopened"
-        if traces.uploaded and not record.needs_upload:
+        if traces.uploaded and record.status.is_terminal and not record.needs_upload:
             self._jobs.debts.clean(Cleanup(CleanupKind.UPLOAD, traces.tenant, traces.job_id, traces.batch_id))
             return "uploads_deleted"
         return "right"
+
+    def _adopt_last(self, traces: Traces) -> str:
+        """End a record as its last run ended; a Redis that has gone back may know of an earlier one."""
+        ended = self._archive.outcome(traces.tenant, traces.job_id, traces.last_outcome)
+        if ended is None:
+            return "right"
+        self._jobs.settle(ended)
+        return "adopted"
 
     def _mend_deleted(self, traces: Traces) -> str:
         left_over = traces.has_objects or self._store.get(traces.job_id) is not None
         if left_over:
             self._jobs.forget(traces.tenant, traces.job_id, traces.batch_id)
-        if self._is_older_than(traces.job_id, self._settings.retention_s + _TOMBSTONE_EXTRA_S):
+        is_over = self._is_older_than(traces.job_id, self._settings.retention_s + _TOMBSTONE_EXTRA_S)
+        # The setting may have been longer when a batch was made, whose manifest then promises the item still.
+        if is_over and self._archive.batches.find_item(traces.tenant, traces.job_id) is None:
             self._jobs.objects.delete(layout.tombstone_key(traces.tenant, traces.job_id))
             return "tombstones_expired"
         return "deleted_again" if left_over else "right"
@@ -247,8 +257,11 @@ class Reconciler:
     def _purge_orphan(self, traces: Traces, batch_id: str | None) -> str:
         """Delete what is left of a job that was never accepted, if a second look finds no more than the first."""
         found = self._archive.traces(traces.tenant, traces.job_id)
-        if found != traces and self._archive.restore(found) is not None:
+        restored = self._archive.restore(found)
+        if restored is not None and found != traces:
             return self._mend(found)
+        if restored is not None and restored.batch_id is None:
+            return "right"  # its record was lost this very moment; the next look makes it anew
         self._archive.purge(traces.tenant, traces.job_id, batch_id)
         return "orphans_deleted"
 

@@ -199,6 +199,17 @@ def test_what_is_sent_is_signed_and_the_same_each_time(office: Office) -> None:
     assert office.find(record).status is DELIVERED
 
 
+def test_a_secret_asked_for_twice_does_not_end_the_one_that_receivers_have(office: Office) -> None:
+    secrets = office.desk.secrets
+    held, *lost = (secrets.rotate(LOCAL_TENANT)[0] for _ in range(3))
+    assert secrets.signing(LOCAL_TENANT, "1") == [lost[1].text, lost[0].text, held.text]
+    for _ in range(5):
+        secrets.rotate(LOCAL_TENANT)
+    assert len(secrets.signing(LOCAL_TENANT, "2")) == 4, "the header does not grow with whoever asks"
+    office.clock.advance(86_401)
+    assert len(secrets.signing(LOCAL_TENANT, "3")) == 1
+
+
 def test_a_redirect_is_a_failure(office: Office) -> None:
     record = office.owe()
     office.send_due(Answers([302]))

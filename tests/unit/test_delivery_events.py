@@ -112,22 +112,25 @@ def test_a_tenant_without_a_secret_signs_with_one_that_nobody_was_shown() -> Non
     assert (ages.created_ms, ages.former_until_ms) == (office.clock(), None)
 
 
-def test_two_secrets_are_valid_for_a_day_and_never_three() -> None:
+def test_a_secret_is_valid_for_a_day_after_the_next_one() -> None:
     office = Office()
     made = []
     for number in range(3):
         office.clock.advance(3600)
         secret, ages = office.desk.secrets.rotate(LOCAL_TENANT)
         made.append(secret.text)
-        assert signing(office, str(number)) == list(reversed(made[-2:]))
+        assert signing(office, str(number)) == list(reversed(made))
     assert ages.former_until_ms == office.clock() + 86_400_000
     assert office.desk.secrets.ages(LOCAL_TENANT) == ages
-    assert len(list(office.objects.list("webhook-secrets/"))) == 2
-    office.clock.advance(86_400)
-    assert signing(office, "2") == [made[-1]]
+    office.clock.advance(86_400 - 3600)
+    assert signing(office, "3") == [made[2], made[1]]
+    office.clock.advance(3600)
+    assert signing(office, "4") == [made[2]]
     after = office.desk.secrets.ages(LOCAL_TENANT)
     assert after is not None
     assert (after.created_ms, after.former_until_ms) == (ages.created_ms, None)
+    office.desk.secrets.rotate(LOCAL_TENANT)
+    assert len(list(office.objects.list("webhook-secrets/"))) == 2
 
 
 def test_secrets_are_read_again_when_they_changed_or_after_a_while() -> None:

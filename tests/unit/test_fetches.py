@@ -364,6 +364,22 @@ def test_an_api_killed_after_the_ticket_is_followed_by_the_sweep(core: FetchCore
     assert core.code_of(record) == "queued"
 
 
+@pytest.mark.parametrize("is_measured", [False, True])
+def test_a_redis_that_went_back_a_second_destroys_nothing(core: FetchCore, is_measured: bool) -> None:
+    """The photo is here and its ticket gone, and Redis knows of neither, nor of any claim."""
+    record = core.ask()
+    core.fetch_due(Servers())
+    if is_measured:
+        core.measure(record.id)
+    core.store.drop(record.id, LOCAL_TENANT)
+    core.store._state.records.cleanups.clear()  # type: ignore[attr-defined]
+    core.store.create(record)
+    client = Servers()
+    core.fetch_due(client)
+    assert client.asked == []
+    assert core.code_of(record) == ("succeeded" if is_measured else "queued")
+
+
 def test_a_record_that_a_frozen_redis_wrote_after_the_503_is_dropped(core: FetchCore) -> None:
     record = core.ask()
     core.jobs._take_back(record)

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 
+from shared.config import Settings
 from shared.errors import JobNotFound, RecordsUnavailable
 from shared.jobs.batch_record import BatchSource
 from shared.jobs.lifecycle import Upload
@@ -353,6 +354,46 @@ def test_what_the_listings_lacked_is_looked_for_before_it_is_deleted(
     monkeypatch.setattr(core.jobs.archive, "survey", lambda: iter([replace(whole, last_outcome=0)]))
     assert core.reconciler.rebuild_if_lost() == {"restored": 1}
     assert core.find(record.id).status is JobStatus.SUCCEEDED
+
+
+def test_a_redis_that_went_back_learns_of_the_last_run(core: Core) -> None:
+    record = core.accept()
+    core.work(JobStatus.FAILED)
+    failed = core.find(record.id)
+    core.jobs.retry(LOCAL_TENANT, record.id)
+    core.work(JobStatus.SUCCEEDED)
+    core.store.drop(record.id, LOCAL_TENANT)
+    core.store.create(failed, restored=True)
+    assert core.reconciler.audit()["adopted"] == 1
+    assert core.find(record.id).status is JobStatus.SUCCEEDED
+
+
+def test_what_can_be_restored_is_no_orphan_though_its_record_is_lost_this_moment(
+    core: Core, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = core.accept()
+    core.clock.now_ms = round(job_id_time(record.id).timestamp() * 1000) + 7_200_000
+    core.store.drop(record.id, LOCAL_TENANT)
+    core.store._state.records.cleanups.clear()  # type: ignore[attr-defined]
+    with monkeypatch.context() as failing:
+        failing.setattr(core.store, "create", lambda *_, **__: False)  # it was there
+        core.reconciler.sweep()  # and is not, when it is asked for
+    core.reconciler.sweep()
+    assert core.find(record.id).status is JobStatus.QUEUED
+
+
+def test_a_deleted_item_stays_deleted_when_things_are_kept_for_less_long(core: Core) -> None:
+    batch = core.accept_batch("ab")
+    deleted = core.items(batch.id)[0]
+    core.jobs.delete(LOCAL_TENANT, deleted.id)
+    later = Core(objects=core.objects, settings=Settings(retention_s=2 * DAY_S))
+    later.clock.now_ms = round(job_id_time(deleted.id).timestamp() * 1000) + round(4 * DAY_S * 1000)
+    later.reconciler.round()
+    later.reconciler.audit()
+    later.reconciler.audit()
+    assert [item.id for item in later.items(batch.id)] == [
+        item.id for item in core.items(batch.id) if item.id != deleted.id
+    ]
 
 
 def test_an_empty_upload_is_no_photo(core: Core) -> None:
