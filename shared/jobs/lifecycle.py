@@ -125,28 +125,39 @@ class JobLifecycle:
         )
         if isinstance(photo, PhotoUrl):
             record = record.awaiting(FetchFrom(receiver_of(photo.url)))
-        may_be_stored = False
         try:
             self.archive.keep_options(record, mark)
-            may_be_stored = True
-            if isinstance(photo, PhotoUrl):
-                self.archive.tickets.keep(tenant, record.id, photo)
-            else:
-                self.objects.put(layout.upload_key(tenant, record.id), photo.body, content_type=photo.content_type)
-            if mark is not None:
-                # Before the record: a photo without one is found by the sweep, which then notes the key too.
-                confirm_key(self.store.idempotency, mark, record)
-            self.store.create(record)
+        except Transient:
+            self._take_back(record)  # alone they mean nothing, whether that is done or not
+            raise
+        try:
+            self._store(record, photo, mark)
         except (Transient, KeyTaken) as error:
             # The sweep may have come by meanwhile, or Redis have written and not said so: it is accepted then.
             if isinstance(error, KeyTaken) or not self._has_record(record.id):
-                if not self._take_back(record) and may_be_stored:
-                    if mark is not None:
-                        leave_key(self.store.idempotency, mark, record)
-                    raise NotTakenBack(record.id) from error
+                self._refuse(record, mark)
                 raise
         self.ring(record)
         return record
+
+    def _store(self, record: JobRecord, photo: Upload | PhotoUrl, mark: KeyMark | None) -> None:
+        if isinstance(photo, PhotoUrl):
+            self.archive.tickets.keep(record.tenant, record.id, photo)
+        else:
+            key = layout.upload_key(record.tenant, record.id)
+            self.objects.put(key, photo.body, content_type=photo.content_type)
+        if mark is not None:
+            # Before the record: a photo without one is found by the sweep, which then notes the key too.
+            confirm_key(self.store.idempotency, mark, record)
+        self.store.create(record)
+
+    def _refuse(self, record: JobRecord, mark: KeyMark | None) -> None:
+        """Take back what may be stored, or have the key know of it; raises `NotTakenBack` then."""
+        if self._take_back(record):
+            return
+        if mark is not None:
+            leave_key(self.store.idempotency, mark, record)
+        raise NotTakenBack(record.id)
 
     def _has_record(self, job_id: str) -> bool:
         with suppress(Transient):
