@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 _THRESHOLD: Final = "1e-12"
 """The share of a volume that must be garbage for it to be vacuumed: a single byte of any. 0.0001 leaves a small object
 in a large volume where it is (tried with 4.48)."""
+_PAUSES_S: Final = (0.0, 1.0, 2.0)
+"""Before each try: another vacuum, which keeps ours from being done, ends in the meantime."""
 _VACUUM_LIMIT_S: Final = 600.0
 """How long a vacuum may take; 800 MB of live objects take 11 s under load (4.48, two cores)."""
 
@@ -28,6 +31,15 @@ class _Volume:
 
     garbage_bytes: int
     revision: int
+
+
+def _is_rid(before: _Volume, now: _Volume) -> bool:
+    """Tell whether a volume has nothing any more that was deleted before.
+
+    One vacuum since is not enough where garbage is left: it may have begun before, for another, with what was alive
+    then. Of two the second began after the first had ended.
+    """
+    return now.revision > before.revision and (not now.garbage_bytes or now.revision > before.revision + 1)
 
 
 class Volumes:
@@ -43,24 +55,22 @@ class Volumes:
         return sum(volume.garbage_bytes for volume in self._look().values())
 
     def vacuum(self) -> None:
-        """Have every volume with garbage written anew; returns when all of them are.
+        """Have every volume with garbage written anew; returns when all that was deleted before is gone.
 
         Raises
         ------
         StorageUnavailable
-            If one is not: SeaweedFS answers 200 as well when a vacuum is under way already and it does nothing, and
+            If it is not: SeaweedFS answers 200 as well when a vacuum is under way already and it does nothing, and
             passes over volumes that are read-only.
         """
-        before = self._look()
-        if not any(volume.garbage_bytes for volume in before.values()):
-            return
-        self._get(f"{self._master_url}/vol/vacuum?garbageThreshold={_THRESHOLD}")
-        after = self._look()
-        left = [
-            name
-            for name, volume in before.items()
-            if volume.garbage_bytes and name in after and after[name].revision == volume.revision
-        ]
+        left = {name: volume for name, volume in self._look().items() if volume.garbage_bytes}
+        for pause_s in _PAUSES_S if left else ():
+            time.sleep(pause_s)
+            self._get(f"{self._master_url}/vol/vacuum?garbageThreshold={_THRESHOLD}")
+            now = self._look()
+            left = {name: before for name, before in left.items() if name in now and not _is_rid(before, now[name])}
+            if not left:
+                return
         if left:
             raise StorageUnavailable(f"{len(left)} volumes of the store were not vacuumed: {', '.join(left)}")
 
