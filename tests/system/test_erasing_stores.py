@@ -121,9 +121,9 @@ def test_writing_goes_on_while_the_store_erases(settings: Settings, objects: S3O
 
     def write(hand: int) -> None:
         number = 0
-        while not stop.wait(0.01):
+        while not stop.is_set():
             number += 1
-            key, body = f"writes/{hand}/{number}", os.urandom(200_000 if hand else 2_000)
+            key, body = f"writes/{hand}/{number}", os.urandom(20_000 if hand else 2_000)
             try:
                 won = [objects.put_if_absent(key, body), objects.put_if_absent(key, b"second")]
                 if won != [True, False]:
