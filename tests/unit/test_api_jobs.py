@@ -9,6 +9,7 @@ import orjson
 import pytest
 from flask.testing import FlaskClient
 
+from shared.jobs.record import JobRecord
 from shared.names import LOCAL_TENANT, QueueName, new_job_id
 from shared.schemas import Job, JobList, JobStatus
 from tests.core import Core
@@ -192,6 +193,22 @@ def test_what_was_accepted_is_said_to_be_accepted_whatever_is_away_by_then(
     thread.start()
     response = api.post(path, data=form(), headers={"Prefer": "wait=30"})
     thread.join()
+    assert response.status_code == 202
+    assert response.headers["Location"].startswith("/v1/jobs/job_")
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs", "/face-coordinates"])
+def test_what_was_accepted_is_told_though_it_is_deleted_while_its_client_waits(
+    api: FlaskClient, live_core: Core, path: str
+) -> None:
+    def deleted_meanwhile(record: JobRecord, _: float) -> JobRecord:
+        live_core.jobs.delete(record.tenant, record.id)
+        return live_core.jobs.find(record.tenant, record.id)
+
+    with pytest.MonkeyPatch.context() as late:
+        late.setattr("api.routes.jobs.wait_for", deleted_meanwhile)
+        late.setattr("api.routes.legacy.wait_for", deleted_meanwhile)
+        response = api.post(path, data=form(), headers={"Prefer": "wait=30"})
     assert response.status_code == 202
     assert response.headers["Location"].startswith("/v1/jobs/job_")
 

@@ -105,6 +105,22 @@ def test_the_next_photo_is_read_while_this_one_is_measured_and_read_once(core: C
     assert not core.stored(layout.UPLOADS)
 
 
+def test_memory_that_ran_short_while_a_photo_was_read_ahead_costs_it_no_attempt(core: Core) -> None:
+    """The photo that is measured meanwhile has taken it, and has it no more when the next one's turn comes."""
+    items = items_of_batch(core, 2)
+    looks_ahead, peek = threading.Event(), core.jobs.peek_upload
+
+    def runs_short(job_id: str) -> bytes | None:
+        looks_ahead.set()
+        if job_id == items[1].id:
+            raise MemoryError
+        return peek(job_id)
+
+    core.jobs.peek_upload = runs_short  # type: ignore[method-assign]
+    measure(core, Looks(lambda: looks_ahead.wait(PATIENCE_S)))
+    assert [(core.find(item.id).status, core.find(item.id).attempts) for item in items] == [(JobStatus.REJECTED, 1)] * 2
+
+
 def test_a_process_that_dies_is_charged_with_the_photo_it_measured_and_not_with_what_it_had_read(
     core: Core, objects: WatchedObjects
 ) -> None:
