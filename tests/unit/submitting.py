@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import threading
 import time
-from typing import Any
+from typing import Any, BinaryIO
 
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
@@ -51,6 +51,19 @@ class LosesResults(MemoryObjectStore):
         if key.startswith("outcomes/"):
             raise StorageUnavailable(key)
         return super().get(key, first_bytes=first_bytes)
+
+
+def losing_answers_of(prefix: str) -> type[MemoryObjectStore]:
+    """Return a store that goes away once an object below a prefix is written, and says nothing of it."""
+
+    class LosesItsAnswer(MemoryObjectStore):
+        def put(self, key: str, body: bytes | BinaryIO, *, content_type: str = "application/octet-stream") -> None:
+            super().put(key, body, content_type=content_type)
+            if key.startswith(prefix):
+                self.away = True
+                raise StorageUnavailable(key)
+
+    return LosesItsAnswer
 
 
 def finish_soon(core: Core, status: JobStatus = JobStatus.SUCCEEDED) -> threading.Thread:

@@ -25,7 +25,7 @@ from shared.storage import layout
 from shared.storage.memory import MemoryObjectStore
 from tests.clock import FakeClock
 from tests.core import Core
-from tests.unit.submitting import JPEG, large_form, problem
+from tests.unit.submitting import JPEG, large_form, losing_answers_of, problem
 from tests.zips import plain_zip
 
 SLOT = KeySlot.of(LOCAL_TENANT, "portal-7")
@@ -461,22 +461,12 @@ def test_a_request_that_failed_leaves_its_key(
     assert made(live_core) == [first.get_json()["id"]]
 
 
-class LosesItsAnswer(MemoryObjectStore):
-    """A store that goes away once a manifest is written, and says nothing of it."""
-
-    def put(self, key: str, body: bytes | BinaryIO, *, content_type: str = "application/octet-stream") -> None:
-        super().put(key, body, content_type=content_type)
-        if key.startswith(layout.BATCHES):
-            self.away = True
-            raise StorageUnavailable(key)
-
-
 @each_way
 @pytest.mark.parametrize("is_swept", [False, True])
 def test_a_batch_that_could_not_be_taken_back_is_buried_by_the_next_request(
     api: FlaskClient, live_core: Core, way: Way, is_swept: bool
 ) -> None:
-    live_core.objects.__class__ = LosesItsAnswer
+    live_core.objects.__class__ = losing_answers_of(layout.BATCHES)
     problem(post(api, way.request()), 503, "unavailable")
     live_core.objects.__class__ = MemoryObjectStore
     live_core.objects.away = False

@@ -30,7 +30,7 @@ from shared.storage import layout
 from shared.storage.memory import MemoryObjectStore
 from tests.clock import FakeClock
 from tests.core import Core
-from tests.unit.submitting import JPEG, RESULT, finish, finish_soon, form, problem
+from tests.unit.submitting import JPEG, RESULT, finish, finish_soon, form, losing_answers_of, problem
 
 OTHER_JPEG = JPEG + b"another"
 
@@ -356,19 +356,9 @@ def test_a_request_that_failed_leaves_its_key(
 # What was refused and may have been left behind
 
 
-class LosesItsAnswer(MemoryObjectStore):
-    """A store that goes away once a photo is written, and says nothing of it."""
-
-    def put(self, key: str, body: bytes | BinaryIO, *, content_type: str = "application/octet-stream") -> None:
-        super().put(key, body, content_type=content_type)
-        if key.startswith(layout.UPLOADS):
-            self.away = True
-            raise StorageUnavailable(key)
-
-
 def refused_and_left_behind(api: FlaskClient, core: Core) -> str:
     """The photo of a request that was answered by 503, and is stored all the same."""
-    core.objects.__class__ = LosesItsAnswer
+    core.objects.__class__ = losing_answers_of(layout.UPLOADS)
     problem(post(api), 503, "unavailable")
     core.objects.__class__ = MemoryObjectStore
     core.objects.away = False
