@@ -28,8 +28,8 @@ from stack.data_folder import LOOPBACK, free_ports
 from stack.services import services
 from stack.stack import Stack
 
-GRID: Final = ((1, 32), (1, 64), (2, 32), (2, 64), (4, 32))
-"""Processes and threads; fewer threads than 32 leave too few beside those that slow clients may keep."""
+GRID: Final = ((1, 80), (1, 160), (2, 40), (2, 80), (2, 160), (4, 80))
+"""Processes and threads; fewer threads than 40 leave too few beside those that slow clients may keep."""
 PHOTO_BYTES: Final = 100_000
 CLIENTS: Final = 16
 POLLS_EACH: Final = 4

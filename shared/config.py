@@ -145,7 +145,7 @@ class Settings(BaseSettings):
         description="How old it may be while storage does not answer; then every request that needs a key hears 503.",
     )
     api_workers: int = Field(2, ge=1, description="API processes.")
-    api_threads: int = Field(32, ge=2, description="Requests that one API process serves at once.")
+    api_threads: int = Field(80, ge=2, description="Requests that one API process serves at once.")
     max_connections: int = Field(
         1000,
         ge=10,
@@ -156,14 +156,14 @@ class Settings(BaseSettings):
         10.0, gt=0, description="The longest that the request line and the headers may take to arrive."
     )
     max_waiting_share: float = Field(
-        0.25,
+        0.6,
         gt=0,
         lt=1,
         description="Share of an API process's threads that may be kept by clients waiting for a result; the next"
         " ones get their answer at once.",
     )
     max_uploading_share: float = Field(
-        0.4,
+        0.15,
         gt=0,
         lt=1,
         description="Share of an API process's threads that may be kept by bodies that are still arriving; the next"

@@ -133,17 +133,15 @@ def submit_job() -> Response:
             admitted.ask_before_body(request, expected_photo(request, here.settings))
         record, is_replay = _accept_once(key, admitted)
     replayed = idempotency.REPLAYED if is_replay else {}
-    headers = {"Location": job_url(record), **replayed}
-    accepted = job_response(here.jobs, record, status=HTTPStatus.ACCEPTED, headers=headers)
     wait_s = preferred_wait_s(request.headers.getlist("Prefer"), here.settings.max_wait_s)
-    if wait_s is None:
-        return accepted
-    with suppress(Transient, JobNotFound):  # accepted it is, whatever is away or deleted by now
-        record = wait_for(record, wait_s)
-        headers = {"Preference-Applied": f"wait={wait_s:g}", "Content-Location": job_url(record), **replayed}
-        if record.status.is_terminal:
-            return job_response(here.jobs, record, headers=headers)
-    return accepted
+    if wait_s is not None:
+        with suppress(Transient, JobNotFound):  # accepted it is, whatever is away or deleted by now
+            ended = wait_for(record, wait_s)
+            headers = {"Preference-Applied": f"wait={wait_s:g}", "Content-Location": job_url(record), **replayed}
+            if ended.status.is_terminal:
+                return job_response(here.jobs, ended, headers=headers)
+    headers = {"Location": job_url(record), **replayed}
+    return job_response(here.jobs, record, status=HTTPStatus.ACCEPTED, headers=headers)
 
 
 def _accept_once(key: HeldKey, admitted: Admission) -> tuple[JobRecord, bool]:

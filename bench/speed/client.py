@@ -112,9 +112,10 @@ def submit(http_: Http, photo: bytes, kind: Kind, wait_s: int = 0) -> tuple[dict
 
 def measure(http_: Http, photo: bytes, kind: Kind) -> bool:
     """Submit a photo and wait for its end, as often as it takes; tell whether it was measured."""
-    job, _ = submit(http_, photo, kind, WAIT_S)
+    job, said = submit(http_, photo, kind, WAIT_S)
     while job["status"] in NOT_ENDED:
-        status, body, _ = http_.ask("GET", f"/v1/jobs/{job['id']}?wait={WAIT_S}")
+        time.sleep(float(said["Retry-After"] or 0))  # all places to wait are taken, or time was up
+        status, body, said = http_.ask("GET", f"/v1/jobs/{job['id']}?wait={WAIT_S}")
         if status != HTTPStatus.OK:
             raise UnexpectedAnswer(f"GET /v1/jobs answers {status}: {body[:300]!r}")
         job = json.loads(body)

@@ -17,10 +17,10 @@ def test_the_defaults_leave_enough() -> None:
     "changed",
     [
         {"api_threads": 16},
-        {"max_waiting_share": 0.5},
-        {"max_uploading_share": 0.6},
-        {"max_reports": 12},
-        {"max_slow_readers": 12},
+        {"max_waiting_share": 0.8},
+        {"max_uploading_share": 0.4},
+        {"max_reports": 20},
+        {"max_slow_readers": 20},
     ],
 )
 def test_settings_that_leave_too_few(changed: dict[str, float]) -> None:
