@@ -15,7 +15,7 @@ ORIENTATION_TAG = 0x0112
 @pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_every_strip_goes_where_pillows_own_turn_puts_it(orientation: int, mirrored: bool) -> None:
-    drawn = np.random.default_rng(7).integers(0, 256, (1411, 700, 3), dtype=np.uint8)  # three strips, the last one short
+    drawn = np.random.default_rng(7).integers(0, 256, (1411, 700, 3), dtype=np.uint8)  # three strips, one short
     stored = Image.fromarray(drawn)
     stored.getexif()[ORIENTATION_TAG] = orientation
     expected = ImageOps.exif_transpose(stored)
