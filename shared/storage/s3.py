@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from shared.storage.s3_client import BotoClient
 
 _CHUNK_BYTES: Final = 65_536
-_HELD_WHOLE_BYTES: Final = 1_048_576
+_HELD_WHOLE_BYTES: Final = 6_291_456
 """A file up to this long is read before it is sent; a longer one is sent from where it lies."""
 _TRIES_AGAIN: Final = 1
 _LONGEST: Final = timedelta(days=1)
