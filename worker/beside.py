@@ -9,18 +9,24 @@ from typing import Self
 
 from shared.errors import Transient
 from shared.jobs.lifecycle import JobLifecycle
+from shared.jobs.store import Cleanup
 
 
 class Beside:
     """A thread beside the one that measures, for as long as a chunk takes.
 
     It holds one photo at most, and one that was measured waits at most for its record to be ended: whoever hands over
-    another waits for that. Leaving the block waits for all of it.
+    another waits for that. Leaving the block waits for all of it, and deletes the photos that are not needed any more.
 
     Parameters
     ----------
     jobs : JobLifecycle
         Where photos are read.
+
+    Attributes
+    ----------
+    put_off : list of Cleanup
+        Photos to be deleted when the block is left, all in one call; the upkeep does it where this process dies before.
     """
 
     def __init__(self, jobs: JobLifecycle) -> None:
@@ -28,12 +34,14 @@ class Beside:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="beside")
         self._photo: tuple[str, Future[bytes | None]] | None = None
         self._ending: Future[None] | None = None
+        self.put_off: list[Cleanup] = []
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._thread.shutdown()
+        self._jobs.debts.clean_uploads(self.put_off)
 
     def fetch(self, job_id: str) -> None:
         """Begin to read a photo that nobody has claimed yet, in place of any that was read before."""

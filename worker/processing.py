@@ -16,7 +16,7 @@ from shared.config import Settings
 from shared.errors import Rejected, RequirementNotMet, Transient, UnreadableObject
 from shared.jobs.lifecycle import CHUNK, JobLifecycle
 from shared.jobs.record import JobRecord
-from shared.jobs.store import Claim
+from shared.jobs.store import Claim, Cleanup
 from shared.metrics import STAGE_S
 from shared.names import QueueName
 from shared.observability import about
@@ -120,7 +120,7 @@ class PhotoProcessor:
                 return
             ended = self._measure(claim.record, data)
             if beside:
-                beside.end(partial(self._end, claim, ended))
+                beside.end(partial(self._end, claim, ended, beside.put_off))
             else:
                 self._end(claim, ended)
 
@@ -169,10 +169,10 @@ class PhotoProcessor:
             for stage, took_ms in timings.ms.items():
                 self._meter.observe(STAGE_S, took_ms / MS_PER_S, record.queue, stage)
 
-    def _end(self, claim: Claim, ended: JobRecord) -> None:
+    def _end(self, claim: Claim, ended: JobRecord, put_off: list[Cleanup] | None = None) -> None:
         with self._walls(claim):
             with self._stage(claim.record, "settle"):
-                self._jobs.settle(ended)
+                self._jobs.settle(ended, put_off)
             logger.info("%s ended: %s", ended.id, ended.error.code if ended.error else ended.status)
 
     def _stage(self, record: JobRecord, name: str) -> AbstractContextManager[None]:

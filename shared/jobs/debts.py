@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
 from shared.config import Settings
@@ -31,10 +32,24 @@ class Debts:
         self._announcer = announcer
         self._cleanup_grace_s = settings.lease_s + settings.photo_time_limit_s
 
-    def pay(self, ended: JobRecord, settlement: Settlement) -> None:
-        """Pay what the end of a job brought about."""
+    def pay(self, ended: JobRecord, settlement: Settlement, put_off: list[Cleanup] | None = None) -> None:
+        """Pay what the end of a job brought about.
+
+        Parameters
+        ----------
+        ended : JobRecord
+            The job.
+        settlement : Settlement
+            What its end was.
+        put_off : list of Cleanup or None
+            Where the deletion of its photo is put, for whoever will `clean_uploads`; None has it deleted at once.
+        """
         if not ended.needs_upload:
-            self.clean(Cleanup(CleanupKind.UPLOAD, ended.tenant, ended.id, ended.batch_id))
+            upload = Cleanup(CleanupKind.UPLOAD, ended.tenant, ended.id, ended.batch_id)
+            if put_off is None:
+                self.clean_uploads([upload])
+            else:
+                put_off.append(upload)
         if ended.fetch is not None and ended.batch_id is None:
             self.tear_up(ended.tenant, ended.id)
         if ended.announced_event is not None:
@@ -44,15 +59,25 @@ class Debts:
 
     def clean(self, cleanup: Cleanup) -> None:
         """Delete what a change of a record left behind; what fails is done by the upkeep later."""
+        if cleanup.kind is CleanupKind.UPLOAD:
+            self.clean_uploads([cleanup])
+            return
         try:
-            if cleanup.kind is CleanupKind.UPLOAD:
-                key = layout.upload_key(cleanup.tenant, cleanup.job_id, cleanup.batch_id)
-                self._archive.objects.delete(key)
-            else:
-                self.purge(cleanup.tenant, cleanup.job_id, cleanup.batch_id)
+            self.purge(cleanup.tenant, cleanup.job_id, cleanup.batch_id)
             self._store.cleaned(cleanup)
         except Transient as error:
             logger.warning("cleanup of %s is put off: %s", cleanup.job_id, error)
+
+    def clean_uploads(self, cleanups: Sequence[Cleanup]) -> None:
+        """Delete the photos of jobs that ended, in one call; what fails is done by the upkeep later, one by one."""
+        if not cleanups:
+            return
+        keys = (layout.upload_key(owed.tenant, owed.job_id, owed.batch_id) for owed in cleanups)
+        try:
+            self._archive.objects.delete(*keys)
+            self._store.cleaned(*cleanups)
+        except Transient as error:
+            logger.warning("deleting %d photos that were measured is put off: %s", len(cleanups), error)
 
     def tear_up(self, tenant: str, job_id: str) -> None:
         """Delete the ticket of a job that waits for its photo no more; what fails is done by the next sweep."""

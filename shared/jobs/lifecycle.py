@@ -37,7 +37,7 @@ from shared.jobs.archive import JobArchive
 from shared.jobs.debts import Debts
 from shared.jobs.idempotency import KeyMark, confirm_key, leave_key
 from shared.jobs.record import JobRecord, new_record
-from shared.jobs.store import Claim, ClaimRefusal, JobQuery, JobStore, Settlement
+from shared.jobs.store import Claim, ClaimRefusal, Cleanup, JobQuery, JobStore, Settlement
 from shared.names import QueueName, is_job_id, new_job_id
 from shared.results import RetakeHint
 from shared.schemas import JobError, JobOptions, JobStatus
@@ -323,8 +323,15 @@ class JobLifecycle:
         self.settle(ended)
         return True
 
-    def settle(self, ended: JobRecord) -> None:
+    def settle(self, ended: JobRecord, put_off: list[Cleanup] | None = None) -> None:
         """Take the second step of `finish`: end the record as storage says, and pay what that brings about.
+
+        Parameters
+        ----------
+        ended : JobRecord
+            As `decide` returned it.
+        put_off : list of Cleanup or None
+            Where the deletion of its photo is put; see `Debts.pay`.
 
         Raises
         ------
@@ -333,7 +340,7 @@ class JobLifecycle:
         """
         settlement = self.store.settle(ended)
         if settlement in {Settlement.SETTLED, Settlement.LAST}:
-            self.debts.pay(ended, settlement)
+            self.debts.pay(ended, settlement, put_off)
         elif settlement is Settlement.ABSENT and self.archive.is_deleted(ended.tenant, ended.id, ended.batch_id):
             self.debts.purge(ended.tenant, ended.id, ended.batch_id)
 

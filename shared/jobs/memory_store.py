@@ -334,9 +334,10 @@ class MemoryJobStore:
         return min(self._state.records.cleanups.values(), default=None)
 
     @atomic
-    def cleaned(self, cleanup: Cleanup) -> None:
-        """Note that a debt to storage is paid."""
-        self._state.records.cleanups.pop(cleanup, None)
+    def cleaned(self, *cleanups: Cleanup) -> None:
+        """Note that debts to storage are paid."""
+        for cleanup in cleanups:
+            self._state.records.cleanups.pop(cleanup, None)
 
     @atomic
     def due_announcements(self, limit: int, *, grace_s: float) -> list[Announcement]:

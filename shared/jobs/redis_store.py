@@ -264,12 +264,11 @@ class RedisJobStore:
             oldest: Any = redis.zrange(f"{PREFIX}cleanups", 0, 0, withscores=True)
         return int(oldest[0][1]) if oldest else None
 
-    def cleaned(self, cleanup: Cleanup) -> None:
-        """Note that a debt to storage is paid."""
+    def cleaned(self, *cleanups: Cleanup) -> None:
+        """Note that debts to storage are paid."""
+        members = (f"{owed.kind}|{owed.tenant}|{owed.job_id}|{owed.batch_id or ''}" for owed in cleanups)
         with self._link.commands() as redis:
-            redis.zrem(
-                f"{PREFIX}cleanups", f"{cleanup.kind}|{cleanup.tenant}|{cleanup.job_id}|{cleanup.batch_id or ''}"
-            )
+            redis.zrem(f"{PREFIX}cleanups", *members)
 
     def due_announcements(self, limit: int, *, grace_s: float) -> list[Announcement]:
         """Return what ended more than `grace_s` ago and was not announced since."""

@@ -254,8 +254,8 @@ class JobStore(Protocol):
         """Return when the oldest debt to storage was made; None if there is none."""
         ...
 
-    def cleaned(self, cleanup: Cleanup) -> None:
-        """Note that a debt to storage is paid."""
+    def cleaned(self, *cleanups: Cleanup) -> None:
+        """Note that debts to storage are paid."""
         ...
 
     def due_announcements(self, limit: int, *, grace_s: float) -> list[Announcement]:

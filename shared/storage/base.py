@@ -1,4 +1,4 @@
-"""What the service asks of an object store: ten verbs, two errors."""
+"""What the service asks of an object store: eleven verbs, two errors."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ class ObjectStore(Protocol):
         """Tell whether there is such a key."""
         ...
 
-    def delete(self, key: str) -> None:
-        """Delete an object; a key that is not there is no error."""
+    def delete(self, *keys: str) -> None:
+        """Delete objects, in one call if there are many; a key that is not there is no error."""
         ...
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:

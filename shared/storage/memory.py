@@ -73,11 +73,12 @@ class MemoryObjectStore:
         self.check()
         return key in self._objects
 
-    def delete(self, key: str) -> None:
-        """Delete an object, if it is there."""
+    def delete(self, *keys: str) -> None:
+        """Delete objects, those that are there."""
         self.check()
         with self._lock:
-            self._objects.pop(key, None)
+            for key in keys:
+                self._objects.pop(key, None)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Yield every object whose key starts with `prefix`, folder by folder as SeaweedFS does, and not as S3 does."""

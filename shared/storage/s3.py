@@ -179,10 +179,10 @@ class S3ObjectStore:
             return False
         return True
 
-    def delete(self, key: str) -> None:
-        """Delete an object, if it is there."""
-        with _translated(key):
-            obstore.delete(self._store, key)
+    def delete(self, *keys: str) -> None:
+        """Delete objects, those that are there."""
+        with _translated(", ".join(keys)):
+            obstore.delete(self._store, keys)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Yield every object whose key starts with `prefix`; see `ObjectStore.list` for the order."""

@@ -95,6 +95,13 @@ def test_deleting(objects: ObjectStore, key: Callable[[str], str]) -> None:
     assert objects.put_if_absent(key("gone"), b"again")
 
 
+def test_deleting_several_of_which_some_are_there(objects: ObjectStore, key: Callable[[str], str]) -> None:
+    for name in ("one", "three", "stays"):
+        objects.put(key(name), b"x")
+    objects.delete(key("one"), key("two"), key("three"))
+    assert [objects.exists(key(name)) for name in ("one", "two", "three", "stays")] == [False, False, False, True]
+
+
 def test_the_first_writer_wins_even_with_the_same_bytes(objects: ObjectStore, key: Callable[[str], str]) -> None:
     assert objects.put_if_absent(key("once"), b"one")
     assert not objects.put_if_absent(key("once"), b"one")

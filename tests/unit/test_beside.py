@@ -30,13 +30,15 @@ PHOTO = files.encoded(files.quadrants(96, 80), "PNG")
 
 
 class WatchedObjects(MemoryObjectStore):
-    """Storage that tells which photos were read, and can be away for the next read of one."""
+    """Storage that tells which photos were read and deleted, and can be away for the next read of one."""
 
     def __init__(self) -> None:
         super().__init__()
         self.read: list[str] = []
         self.one_more = threading.Semaphore(0)
         self.refuse_once: set[str] = set()
+        self.deleted: list[tuple[str, ...]] = []
+        self.keeps_photos = False
 
     def get(self, key: str, *, first_bytes: int | None = None) -> bytes:
         if key in self.refuse_once:
@@ -47,6 +49,13 @@ class WatchedObjects(MemoryObjectStore):
             self.read.append(key)
             self.one_more.release()
         return data
+
+    def delete(self, *keys: str) -> None:
+        if keys[0].startswith(layout.UPLOADS):
+            self.deleted.append(keys)
+            if self.keeps_photos:
+                raise StorageUnavailable(keys[0])
+        super().delete(*keys)
 
     def wait_for_reads(self, count: int) -> None:
         for _ in range(count):
@@ -103,6 +112,27 @@ def test_the_next_photo_is_read_while_this_one_is_measured_and_read_once(core: C
     assert statuses(core, items) == [JobStatus.REJECTED] * 3
     assert objects.read == [layout.upload_key(LOCAL_TENANT, item.id, item.batch_id) for item in items]
     assert not core.stored(layout.UPLOADS)
+
+
+def test_the_photos_of_a_chunk_are_deleted_in_one_call_when_all_of_it_has_ended(
+    core: Core, objects: WatchedObjects
+) -> None:
+    items = items_of_batch(core, 3)
+    measure(core, Looks())
+    assert objects.deleted == [tuple(layout.upload_key(LOCAL_TENANT, item.id, item.batch_id) for item in items)]
+    assert core.store.oldest_cleanup_ms() is None
+
+
+def test_photos_that_could_not_be_deleted_are_deleted_by_the_upkeep(core: Core, objects: WatchedObjects) -> None:
+    items = items_of_batch(core, 3)
+    objects.keeps_photos = True
+    measure(core, Looks())
+    assert statuses(core, items) == [JobStatus.REJECTED] * 3
+    assert len(core.stored(layout.UPLOADS)) == 3
+    objects.keeps_photos = False
+    core.settle_down()
+    assert not core.stored(layout.UPLOADS)
+    assert core.store.oldest_cleanup_ms() is None
 
 
 def test_memory_that_ran_short_while_a_photo_was_read_ahead_costs_it_no_attempt(core: Core) -> None:
