@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
-from typing import Self
+from typing import Final, Self
 
 from shared.errors import Transient
 from shared.jobs.lifecycle import JobLifecycle
 from shared.jobs.store import Cleanup
+
+_DELETED_AT_ONCE: Final = 6
+"""Photos: few enough that most of a chunk are deleted while others are measured, not when it is left."""
 
 
 class Beside:
@@ -26,7 +29,7 @@ class Beside:
     Attributes
     ----------
     put_off : list of Cleanup
-        Photos to be deleted when the block is left, all in one call; the upkeep does it where this process dies before.
+        Photos to be deleted, several in one call; the upkeep does it where this process dies before.
     """
 
     def __init__(self, jobs: JobLifecycle) -> None:
@@ -41,7 +44,7 @@ class Beside:
 
     def __exit__(self, *_: object) -> None:
         self._thread.shutdown()
-        self._jobs.debts.clean_uploads(self.put_off)
+        self._delete_photos()
 
     def fetch(self, job_id: str) -> None:
         """Begin to read a photo that nobody has claimed yet, in place of any that was read before."""
@@ -61,4 +64,13 @@ class Beside:
         """Have a record ended, once the one before is; `work` deals with all that it may raise."""
         if self._ending is not None:
             self._ending.result()
-        self._ending = self._thread.submit(copy_context().run, work)
+        self._ending = self._thread.submit(copy_context().run, self._end, work)
+
+    def _end(self, work: Callable[[], None]) -> None:
+        work()
+        if len(self.put_off) >= _DELETED_AT_ONCE:
+            self._delete_photos()
+
+    def _delete_photos(self) -> None:
+        self._jobs.debts.clean_uploads(self.put_off)
+        self.put_off.clear()

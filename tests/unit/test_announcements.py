@@ -212,10 +212,10 @@ def test_what_is_told_of_a_job_is_gone_with_its_deletion_though_storage_is_away(
     class Undeletable(MemoryObjectStore):
         is_undeletable = False
 
-        def delete(self, key: str) -> None:
+        def delete(self, *keys: str) -> None:
             if self.is_undeletable:
-                raise StorageUnavailable(key)
-            super().delete(key)
+                raise StorageUnavailable(*keys)
+            super().delete(*keys)
 
     objects = Undeletable()
     core = Core(objects=objects)

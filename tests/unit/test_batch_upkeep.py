@@ -242,9 +242,9 @@ class Counting(MemoryObjectStore):
 
     n_deleted = 0
 
-    def delete(self, key: str) -> None:
-        self.n_deleted += 1
-        super().delete(key)
+    def delete(self, *keys: str) -> None:
+        self.n_deleted += len(keys)
+        super().delete(*keys)
 
 
 def test_of_a_deleted_batch_no_more_is_deleted_than_there_is() -> None:

@@ -114,12 +114,10 @@ def test_the_next_photo_is_read_while_this_one_is_measured_and_read_once(core: C
     assert not core.stored(layout.UPLOADS)
 
 
-def test_the_photos_of_a_chunk_are_deleted_in_one_call_when_all_of_it_has_ended(
-    core: Core, objects: WatchedObjects
-) -> None:
-    items = items_of_batch(core, 3)
+def test_the_photos_of_a_chunk_are_deleted_several_in_a_call(core: Core, objects: WatchedObjects) -> None:
+    keys = [layout.upload_key(LOCAL_TENANT, item.id, item.batch_id) for item in items_of_batch(core, 8)]
     measure(core, Looks())
-    assert objects.deleted == [tuple(layout.upload_key(LOCAL_TENANT, item.id, item.batch_id) for item in items)]
+    assert objects.deleted == [tuple(keys[:6]), tuple(keys[6:])]
     assert core.store.oldest_cleanup_ms() is None
 
 
