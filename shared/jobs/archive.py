@@ -333,13 +333,12 @@ class JobArchive:
 
     def purge(self, tenant: str, job_id: str, batch_id: str | None = None) -> None:
         """Delete every object of a job but its tombstone; the photo of an item is found by its batch."""
-        for key in (
+        self.objects.delete(
             layout.upload_key(tenant, job_id, batch_id),
             layout.ticket_key(tenant, job_id),
             layout.options_key(tenant, job_id),
             layout.preview_key(tenant, job_id),
-        ):
-            self.objects.delete(key)
+        )
         for prefix in (layout.outcomes_prefix(tenant, job_id), layout.reruns_prefix(tenant, job_id)):
             for found in list(self.objects.list(prefix)):
                 self.objects.delete(found.key)

@@ -160,8 +160,7 @@ class BatchArchive:
 
     def purge(self, tenant: str, batch_id: str) -> None:
         """Delete the batch's own objects but its tombstone, the manifest last: it says what else there is to delete."""
-        self.objects.delete(layout.started_key(tenant, batch_id))
-        self.objects.delete(layout.cancelled_key(tenant, batch_id))
+        self.objects.delete(layout.started_key(tenant, batch_id), layout.cancelled_key(tenant, batch_id))
         self.objects.delete(layout.manifest_key(tenant, batch_id))
 
 

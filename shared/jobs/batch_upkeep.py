@@ -14,6 +14,7 @@ from typing import Final
 from shared.clock import to_ms
 from shared.errors import UnreadableObject
 from shared.jobs.batch_archive import made_ms
+from shared.jobs.batch_purge import BatchPurge
 from shared.jobs.batch_record import BatchRecord, BatchSource
 from shared.jobs.batch_writer import in_parts
 from shared.jobs.batches import AT_ONCE, BatchLifecycle
@@ -38,6 +39,7 @@ class BatchUpkeep:
         self._jobs = batches.jobs
         self._store = batches.store
         self._archive = batches.archive
+        self._purge = BatchPurge(batches.jobs)
 
     def due(self) -> Counter[str]:
         """Look at batches that are not complete; forget those whose time is over."""
@@ -179,7 +181,7 @@ class BatchUpkeep:
         if self._is_past(deleted_ms, settings.lease_s + settings.photo_time_limit_s) and self._archive.has_objects(
             tenant, batch_id
         ):
-            self._batches.purge(tenant, batch_id)
+            self._purge.purge(tenant, batch_id)
             done["batches_purged"] = 1
         return +done
 

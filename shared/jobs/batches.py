@@ -197,7 +197,7 @@ class BatchLifecycle:
     def arrived(self, tenant: str, job_ids: list[str]) -> set[str]:
         """Return which of some items have a photo in storage. Their ids begin alike, so that little else is listed."""
         awaited = set(job_ids)
-        prefix = layout.upload_key(tenant, _common_start(job_ids)) if job_ids else None
+        prefix = layout.upload_key(tenant, layout.common_start(job_ids)) if job_ids else None
         listed = self.jobs.objects.list(prefix) if prefix else ()
         photos = (layout.owner_of(found.key) for found in listed if found.size_bytes > 0)
         return {owner[1] for owner in photos if owner and owner[1] in awaited}
@@ -302,30 +302,8 @@ class BatchLifecycle:
             dropped += len(job_ids)
         return dropped
 
-    def purge(self, tenant: str, batch_id: str) -> None:
-        """Delete every object of a batch and its items but the tombstones; raises as storage does."""
-        head = self.archive.head(tenant, batch_id)
-        told_to = {item.job_id: item.options.webhook_url for item in self.archive.items(head)} if head else {}
-        for prefix in layout.OF_ITEMS if told_to else ():
-            # Listed, since most items have one object or two: to delete whatever they may have takes far longer.
-            for found in list(self.jobs.objects.list(f"{prefix}{tenant}/{_common_start(list(told_to))}")):
-                owner = layout.owner_of(found.key)
-                if owner is not None and owner[1] in told_to:
-                    self.jobs.objects.delete(found.key)
-        for job_id, webhook_url in told_to.items():
-            if webhook_url is not None:  # else nothing was told of it
-                self.jobs.debts.forget_told(tenant, job_id)
-        self.jobs.debts.forget_told(tenant, batch_id)
-        self.archive.purge(tenant, batch_id)
-
 
 def _of_each(do: Callable[[JobRecord], _T], records: Sequence[JobRecord]) -> list[_T]:
     """Do something to each record, several at once: it takes long, and what it takes is mostly waiting for storage."""
     with ThreadPoolExecutor(_ITEMS_AT_ONCE, thread_name_prefix="items") as hands:
         return list(hands.map(do, records))
-
-
-def _common_start(job_ids: list[str]) -> str:
-    """Return what all of some ids start with."""
-    first, last = min(job_ids), max(job_ids)
-    return first[: next((n for n, pair in enumerate(zip(first, last, strict=True)) if len(set(pair)) > 1), len(first))]

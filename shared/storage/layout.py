@@ -26,6 +26,7 @@ its own: while its disk is full SeaweedFS takes an object whose new folder it re
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Final
 
 from shared.names import BATCH_ID_PATTERN, JOB_ID_PATTERN
@@ -122,6 +123,12 @@ _OF_A_JOB: Final = re.compile(
 _OF_A_BATCH: Final = re.compile(
     rf"(?:batches|deleted)/(?P<tenant>[^/]+)/(?P<batch>{BATCH_ID_PATTERN.pattern})(?:\..*)?"
 )
+
+
+def common_start(job_ids: Collection[str]) -> str:
+    """Return what all of some ids start with, so that little else is listed."""
+    first, last = min(job_ids), max(job_ids)
+    return first[: next((n for n, pair in enumerate(zip(first, last, strict=True)) if len(set(pair)) > 1), len(first))]
 
 
 def owner_of(key: str) -> tuple[str, str] | None:

@@ -9,6 +9,7 @@ import pytest
 
 from shared.clock import system_clock
 from shared.errors import BatchNotFound, JobNotFound, RecordsRebuilding
+from shared.jobs.batch_purge import BatchPurge
 from shared.jobs.batch_record import BatchSource
 from shared.jobs.batch_store import BatchQuery
 from shared.jobs.lifecycle import Upload
@@ -257,11 +258,31 @@ def test_of_a_deleted_batch_no_more_is_deleted_than_there_is() -> None:
     core.measure(core.items(batch.id)[0].id)
     core.batches.delete(LOCAL_TENANT, batch.id)
     n_objects, objects.n_deleted = len(core.stored()), 0
-    core.batches.purge(LOCAL_TENANT, batch.id)
+    BatchPurge(core.jobs).purge(LOCAL_TENANT, batch.id)
     markers = 2  # of a batch: started and cancelled
     assert objects.n_deleted <= n_objects + markers
     assert core.stored(layout.UPLOADS) == [layout.upload_key(LOCAL_TENANT, other.id)]
     assert core.stored(layout.OUTCOMES) == []
+
+
+@pytest.mark.parametrize("keeps_its_head", [False, True])
+def test_a_deleted_batch_is_purged_though_its_manifest_cannot_be_read(core: Core, keeps_its_head: bool) -> None:
+    other = core.accept_batch(["left", "measured"])
+    batch = core.accept_batch(["left", "measured"])
+    for accepted in (other, batch):
+        measured = core.items(accepted.id)[1]
+        core.measure(measured.id)
+        core.objects.put(layout.preview_key(LOCAL_TENANT, measured.id), b"a small copy")
+    manifest = layout.manifest_key(LOCAL_TENANT, batch.id)
+    head, _, items = core.objects.get(manifest).partition(b"\n")
+    core.objects.put(manifest, (head if keeps_its_head else b"{") + b"\n{" + items)
+    of_the_other = [key for key in core.stored() if any(item.id in key for item in core.items(other.id))]
+    core.batches.delete(LOCAL_TENANT, batch.id)
+    core.clock.advance(core.settings.lease_s + core.settings.photo_time_limit_s + 1)
+    assert core.reconciler.sweep()["batches_purged"] == 1
+    assert sorted(core.stored()) == sorted(
+        (*of_the_other, layout.manifest_key(LOCAL_TENANT, other.id), layout.tombstone_key(LOCAL_TENANT, batch.id))
+    )
 
 
 def test_an_outcome_written_after_the_purge_does_not_stay(core: Core) -> None:
