@@ -184,9 +184,14 @@ class PhotoProcessor:
             self._jobs.objects.put(key, preview, content_type="image/jpeg")
         succeeded = record.ended(JobStatus.SUCCEEDED, at_ms=self._clock())
         ended = self._jobs.decide(succeeded, orjson.dumps(measured.result))
-        if preview is not None and ended.status is not JobStatus.SUCCEEDED:  # cancelled meanwhile
-            self._jobs.objects.delete(key)
+        if preview is not None and ended.status is not JobStatus.SUCCEEDED and not self._is_run_again(record):
+            self._jobs.objects.delete(key)  # cancelled meanwhile
         return ended
+
+    def _is_run_again(self, record: JobRecord) -> bool:
+        """Tell whether a job is in a later run, to which the small copy belongs by now: it is of the same photo."""
+        current = self._jobs.store.get(record.id)
+        return current is not None and current.run > record.run
 
     def _rejected(self, record: JobRecord, rejection: Rejected) -> JobRecord:
         hints = [RetakeHint(code=rejection.code, message=rejection.retake)]
