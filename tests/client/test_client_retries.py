@@ -73,6 +73,23 @@ def test_what_the_service_says_it_did_not_accept_is_sent_again_without_a_key_too
     assert len(server.asked) == 3
 
 
+@pytest.mark.parametrize("method", ["jobs.delete", "batches.delete"])
+@pytest.mark.parametrize("trouble", [CUT, Answer(504, b"")], ids=str)
+def test_what_was_deleted_by_an_attempt_whose_answer_was_lost_is_deleted(
+    use: Use, method: str, trouble: Answer
+) -> None:
+    with answering(trouble, problem(404, "not_found")) as server:
+        assert use(server.url, method, "x_1") is None
+    assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize("before", [[], [problem(503, "unavailable", Retry_After="0")]], ids=["at once", "refused"])
+def test_what_is_not_there_cannot_be_deleted(use: Use, before: list[Answer]) -> None:
+    with answering(*before, problem(404, "not_found")) as server, pytest.raises(NotFound):
+        use(server.url, "jobs.delete", "x_1")
+    assert len(server.asked) == 1 + len(before)
+
+
 def test_patience_ends_and_says_why(use: Use) -> None:
     with answering(problem(503, "unavailable", Retry_After="0")) as server, pytest.raises(Unavailable) as raised:
         use(server.url, "submit", PHOTO)

@@ -77,6 +77,7 @@ class Attempts:
     _chance: random.Random = field(default_factory=random.Random)
     _failed: int = 0
     _since: float | None = None
+    _may_be_done: bool = False
 
     def __post_init__(self) -> None:
         self._since = self.clock()
@@ -94,6 +95,7 @@ class Attempts:
             If it is not to be made again.
         """
         may = self.call.repeatable or isinstance(error, _NOT_SENT)
+        self._may_be_done = self._may_be_done or not isinstance(error, _NOT_SENT)
         pause = self._pause(None) if may else None
         if pause is None:
             raise self._unreachable(error) from error
@@ -108,16 +110,22 @@ class Attempts:
         FacefitError
             If it is none, and the request is not to be made again.
         """
-        if response.is_success:
-            return None
         problem, retry_after_s = problem_of(response), retry_after(response)
+        if response.is_success or self._was_deleted_before(problem):
+            return None
         if self._is_worth_repeating(response, problem):
+            self._may_be_done = self._may_be_done or problem is None or problem.code not in _NOT_ACCEPTED
             has_no_end = self.policy.waits_for_room and problem is not None and problem.code == "rate_limited"
             pause = self._pause(retry_after_s, has_no_end=has_no_end)
             if pause is not None:
                 self.policy.on_pause(str(self._error(response, problem, retry_after_s)), pause)
                 return pause
         raise self._error(response, problem, retry_after_s)
+
+    def _was_deleted_before(self, problem: Problem | None) -> bool:
+        """Tell whether what is to be deleted is gone because of an attempt before, whose answer was lost."""
+        is_gone = problem is not None and problem.status == HTTPStatus.NOT_FOUND
+        return self.call.method == "DELETE" and self._may_be_done and is_gone
 
     def _is_worth_repeating(self, response: httpx.Response, problem: Problem | None) -> bool:
         if problem is not None and problem.code == "rate_limited" and problem.errors:
