@@ -44,7 +44,9 @@ def test_each_point_may_have_a_radius_of_its_own() -> None:
     pixels = picture()
     points = np.random.default_rng(6).uniform(-5, 45, (50, 2))
     radii_px = np.random.default_rng(7).uniform(0, 3, 50)
-    expected = [plainly(pixels, *place, radius_px) for *place, radius_px in zip(*points.T, radii_px, strict=True)]
+    expected = [
+        plainly(pixels, x, y, radius_px) for (x, y), radius_px in zip(points.tolist(), radii_px.tolist(), strict=True)
+    ]
     assert sample(pixels, points, radii_px) == pytest.approx(np.array(expected), rel=1e-12, abs=1e-12)
 
 
