@@ -13,7 +13,7 @@ from shared.results import MeasurementStatus
 from shared.schemas import KnownPdKind, ReferencePlacement
 from worker.measure.depth import back_projected_px
 from worker.measure.expression import Expression, read_expression
-from worker.measure.geometry import bounding_box, distance_px, outer_eye_distance_px
+from worker.measure.geometry import bounding_box, distance_px, outer_eye_distance_px, points_outside
 from worker.measure.iris import iris_ruler
 from worker.measure.landmarks import LEFT_EYE_INNER, LEFT_EYE_OUTER, RIGHT_EYE_INNER, RIGHT_EYE_OUTER
 from worker.measure.limbus import limbus_diameters_px
@@ -25,7 +25,7 @@ from worker.measure.retake import retake_hints
 from worker.measure.rulers import FaceFacts as RulerFacts
 from worker.measure.rulers import Refusal, Ruler, known_pd_ruler, reference_ruler
 from worker.measure.scale import Scale, choose_scale
-from worker.measure.verdicts import FaceFacts, judge, points_outside
+from worker.measure.verdicts import FaceFacts, Judge
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -138,9 +138,7 @@ def measure_face(
         "confidence": round(found.confidence, _CONFIDENCE_DECIMALS),
         "pose": _pose_json(face.turned),
         "scale": _scale_json(scale),
-        "quality": _quality(
-            face, facts.edge_slope, [reason for one in measurements.values() for reason in one["reasons"]]
-        ),
+        "quality": _quality(face, facts, [reason for one in measurements.values() for reason in one["reasons"]]),
         "measurements": measurements,
     }
     if with_landmarks:
@@ -215,9 +213,10 @@ def _measurements(face: _Face, scale: Scale | None, facts: FaceFacts) -> dict[st
     poses = (face.pose, face.turned)
     space = at_scale(face.in_space, face.camera, poses, scale.mm_per_px, scale.sd) if scale else None
     widths_px = _widths_px(face.landmarks)
+    judge = Judge(facts)
     measured = {}
     for definition in DEFINITIONS:
-        status, reasons = judge(definition, facts)
+        status, reasons = judge.of(definition)
         mm = mm_sd = None
         if space is not None and status is not MeasurementStatus.NOT_MEASURABLE:
             length = measure_mm(definition, space, given=_is_given(definition, scale))
@@ -243,16 +242,15 @@ def _widths_px(landmarks: NDArray[np.float64]) -> dict[str, float]:
     return {key: round(length, _COORDINATE_DECIMALS) for key, length in zip(_WIDTHS, lengths.tolist(), strict=True)}
 
 
-def _quality(face: _Face, slope: float, reasons: list[str]) -> dict[str, Any]:
-    irises_px = [distance_px(face.landmarks, *ring) for ring in _IRIS_RINGS]
-    facts = FullFacts(
-        face.turned.yaw_deg,
-        face.turned.pitch_deg,
-        outer_eye_distance_px(face.landmarks),
-        min(irises_px),
-        edge_slope=slope,
+def _quality(face: _Face, facts: FaceFacts, reasons: list[str]) -> dict[str, Any]:
+    full_facts = FullFacts(
+        facts.yaw_deg,
+        facts.pitch_deg,
+        facts.outer_eye_distance_px,
+        min(distance_px(face.landmarks, *ring) for ring in _IRIS_RINGS),
+        edge_slope=facts.edge_slope,
     )
-    components = assess(face.photo.pixels, face.in_pixels, facts, face.expression, face.occlusion)
+    components = assess(face.photo.pixels, face.in_pixels, full_facts, face.expression, face.occlusion)
     if face.outside.intersection(EYES):
         components |= {"eyes_open": None, "iris_size": None}
     hints = retake_hints(reasons, components)
