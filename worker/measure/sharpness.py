@@ -18,6 +18,11 @@ _SHARP_UNIT_PX: Final = 200.0
 enlarged to it, and reads as blurred as it is at this scale."""
 _EYE_BOX: Final = (0.40, 0.26)
 """Width and height around each eye, brow and lashes included [outer eye distances]."""
+_COLUMNS, _ROWS = (np.arange(round(side * _SHARP_UNIT_PX)) - side * _SHARP_UNIT_PX / 2 for side in _EYE_BOX)
+_ROWS = _ROWS[:, np.newaxis]
+_EYE_CORNERS: Final = np.array([[RIGHT_EYE_OUTER, LEFT_EYE_OUTER], [RIGHT_EYE_INNER, LEFT_EYE_INNER]])
+_BROW: Final = 0.05
+"""How far above the middle of the eye that of the box lies: the brow belongs to it [outer eye distances]."""
 _ALONG_PX: Final = 5
 """Pixels averaged along an edge: lids and lashes are longer than that, noise is not."""
 _NEAR_PX, _FAR_PX = 2, 8
@@ -83,21 +88,14 @@ def _eye_boxes(pixels: NDArray[np.uint8], landmarks: NDArray[np.float64]) -> NDA
     across = (flat[LEFT_EYE_OUTER] - flat[RIGHT_EYE_OUTER]) / max(unit_px, 1.0)
     down = np.array([-across[1], across[0]])
     scale = unit_px / _SHARP_UNIT_PX
-    columns, rows = (np.arange(round(side * _SHARP_UNIT_PX)) - side * _SHARP_UNIT_PX / 2 for side in _EYE_BOX)
-    middles = np.stack(
-        [
-            (flat[RIGHT_EYE_OUTER] + flat[RIGHT_EYE_INNER]) / 2,
-            (flat[LEFT_EYE_OUTER] + flat[LEFT_EYE_INNER]) / 2,
-        ]
-    )
-    middles = middles - 0.05 * unit_px * down  # the brow belongs to it
-    across, down = across[:, np.newaxis, np.newaxis], down[:, np.newaxis, np.newaxis]
-    grid = scale * (columns * across + rows[:, np.newaxis] * down)
-    places = middles.T[:, :, np.newaxis, np.newaxis] + grid[:, np.newaxis]
+    middles = (flat[_EYE_CORNERS[0]] + flat[_EYE_CORNERS[1]]) / 2 - _BROW * unit_px * down
+    across, down = across[:, np.newaxis, np.newaxis, np.newaxis], down[:, np.newaxis, np.newaxis, np.newaxis]
+    rows = middles.T[:, :, np.newaxis, np.newaxis] + scale * _ROWS * down
+    places = rows + scale * _COLUMNS * across
     if scale < 2:  # noqa: PLR2004 - below, bilinear samples miss no pixel
         return _bilinear(pixels, *places)
     step = scale / 4 * np.array([-1.0, 1.0])
-    shifts = [(x * across + y * down)[:, np.newaxis] for x in step for y in step]
+    shifts = [x * across + y * down for x in step for y in step]
     return np.asarray(sum(_bilinear(pixels, *(places + shift)) for shift in shifts) / len(shifts), dtype=np.float32)
 
 
