@@ -193,20 +193,15 @@ def _samples(eyes: _Eyes, circles: _Circles, radii: Floats) -> Floats:
     places = places.reshape(2, -1, radii.size)
     np.maximum(places, 0, out=places)
     np.minimum(places, eyes.last - STEP, out=places)
-    whole = places.astype(np.intp)
-    places -= whole
-    x, y = places
+    whole = np.floor(places)
+    x, y = places - whole
     row_length = eyes.pixels.shape[1] * _CHANNELS
-    at = whole[1] * row_length + whole[0] * _CHANNELS
-    upper, beside, lower, beside_lower = (
-        _GREEN,
-        _GREEN + _CHANNELS,
-        _GREEN + row_length,
-        _GREEN + row_length + _CHANNELS,
-    )
-    values, rest_of_x = eyes.pixels.reshape(-1), 1 - x
-    above = rest_of_x * values.take(at + upper) + x * values.take(at + beside)
-    below = rest_of_x * values.take(at + lower) + x * values.take(at + beside_lower)
+    at = (whole[1] * row_length + (whole[0] * _CHANNELS + _GREEN)).astype(np.intp)
+    corners = np.array([0, _CHANNELS, row_length, row_length + _CHANNELS])[:, np.newaxis, np.newaxis]
+    upper, upper_beside, lower, lower_beside = eyes.pixels.reshape(-1).take(at + corners).astype(np.float64)
+    rest_of_x = 1 - x
+    above = rest_of_x * upper + x * upper_beside
+    below = rest_of_x * lower + x * lower_beside
     return np.asarray(above + y * (below - above))
 
 

@@ -154,14 +154,18 @@ def _too_close(definition: MeasurementDefinition, facts: FaceFacts) -> Measureme
 
 
 def _turned(definition: MeasurementDefinition, facts: FaceFacts) -> MeasurementStatus:
-    if definition.kind is Kind.TO_MIDLINE:
-        turns = [_TO_MIDLINE_TURN]
-    elif _MIDLINE.issuperset(definition.landmarks):
-        turns = [_LENGTH_TURN]
-    else:
-        turns = [_TURN_OF[region] for region in definition.needs]
+    turns = _turns_for(definition.kind, definition.landmarks, definition.needs)
     yaw, pitch = abs(facts.yaw_deg), abs(facts.pitch_deg)
     return _worst([status for turn in turns for status in (turn.yaw.above(yaw), turn.pitch.above(pitch))])
+
+
+@cache
+def _turns_for(kind: Kind, landmarks: tuple[int, ...], needs: tuple[Region, ...]) -> tuple[_Turn, ...]:
+    if kind is Kind.TO_MIDLINE:
+        return (_TO_MIDLINE_TURN,)
+    if _MIDLINE.issuperset(landmarks):
+        return (_LENGTH_TURN,)
+    return tuple(_TURN_OF[region] for region in needs)
 
 
 def _eyes_closed(definition: MeasurementDefinition, facts: FaceFacts) -> MeasurementStatus:
