@@ -121,8 +121,8 @@ def points_outside(places: ArrayLike, width_px: int, height_px: int) -> frozense
         Their indices.
     """
     half_px = 1 / 2
-    xy = np.asarray(places, dtype=np.float64)
-    inside = ((xy >= -half_px) & (xy <= np.array([width_px, height_px]) - half_px)).all(axis=1)
+    x, y = np.asarray(places, dtype=np.float64).T
+    inside = (x >= -half_px) & (x <= width_px - half_px) & (y >= -half_px) & (y <= height_px - half_px)
     return frozenset(np.flatnonzero(~inside).tolist())
 
 

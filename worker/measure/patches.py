@@ -251,9 +251,9 @@ def find_skin(patches: FacePatches) -> Skin:
     agree[silent] = False
     agree[:, silent] = False
     best = int(np.argmax(agree.sum(axis=1)))  # the first of equals: the one covered least often
-    friends = np.flatnonzero(agree[best])
-    colour = median_colour(patches.colours[[point for friend in friends for point in _SKIN_GROUPS[friend]]])
-    return Skin(colour, _light_slope(patches, medians, agree[best]))
+    bare = agree[best]
+    colour = median_colour(patches.colours[_GROUPED_POINTS[bare][_IN_GROUP[bare]]])
+    return Skin(colour, _light_slope(patches, medians, bare))
 
 
 def _group_medians(colours: NDArray[np.float64]) -> NDArray[np.float64]:
