@@ -89,13 +89,13 @@ def _eye_boxes(pixels: NDArray[np.uint8], landmarks: NDArray[np.float64]) -> NDA
     down = np.array([-across[1], across[0]])
     scale = unit_px / _SHARP_UNIT_PX
     middles = (flat[_EYE_CORNERS[0]] + flat[_EYE_CORNERS[1]]) / 2 - _BROW * unit_px * down
-    across, down = across[:, np.newaxis, np.newaxis, np.newaxis], down[:, np.newaxis, np.newaxis, np.newaxis]
-    rows = middles.T[:, :, np.newaxis, np.newaxis] + scale * _ROWS * down
-    places = rows + scale * _COLUMNS * across
+    across, down = across[:, np.newaxis, np.newaxis], down[:, np.newaxis, np.newaxis]
+    grid = scale * (_COLUMNS * across + _ROWS * down)
+    places = middles.T[:, :, np.newaxis, np.newaxis] + grid[:, np.newaxis]
     if scale < 2:  # noqa: PLR2004 - below, bilinear samples miss no pixel
         return _bilinear(pixels, *places)
     step = scale / 4 * np.array([-1.0, 1.0])
-    shifts = [x * across + y * down for x in step for y in step]
+    shifts = [(x * across + y * down)[:, np.newaxis] for x in step for y in step]
     return np.asarray(sum(_bilinear(pixels, *(places + shift)) for shift in shifts) / len(shifts), dtype=np.float32)
 
 
