@@ -11,21 +11,21 @@ from shared.measurement_definition import Kind, MeasurementDefinition
 from shared.measurements import DEFINITIONS
 from shared.results import MeasurementStatus
 from shared.schemas import KnownPdKind, ReferencePlacement
-from worker.measure.depth import depth_behind_eyes_px
+from worker.measure.depth import back_projected_px
 from worker.measure.expression import Expression, read_expression
-from worker.measure.geometry import bounding_box, distance_px, outer_eye_distance_px
+from worker.measure.geometry import bounding_box, distance_px, outer_eye_distance_px, points_outside
 from worker.measure.iris import iris_ruler
 from worker.measure.landmarks import LEFT_EYE_INNER, LEFT_EYE_OUTER, RIGHT_EYE_INNER, RIGHT_EYE_OUTER
 from worker.measure.limbus import limbus_diameters_px
-from worker.measure.metric import measure_mm, place_in_space
+from worker.measure.metric import at_scale, measure_mm
 from worker.measure.occlusion import COVERED, Occlusion, find_occlusion
-from worker.measure.pose import Pose, estimate_pose, towards_camera
+from worker.measure.pose import Pose, pose_in_space, towards_camera
 from worker.measure.quality import FullFacts, assess, edge_slope, overall
 from worker.measure.retake import retake_hints
 from worker.measure.rulers import FaceFacts as RulerFacts
 from worker.measure.rulers import Refusal, Ruler, known_pd_ruler, reference_ruler
 from worker.measure.scale import Scale, choose_scale
-from worker.measure.verdicts import FaceFacts, judge, points_outside
+from worker.measure.verdicts import FaceFacts, Judge
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -75,14 +75,15 @@ class KnownRulers:
 class _Face:
     """What is read off the photo once and used by everything that follows; places are px of the full photo.
 
-    `pose` is in the frame of the camera, for what is computed in space; `turned` is how far the head is turned away
-    from it, for everything else.
+    `in_space` is the mesh as `worker.measure.depth.back_projected_px` gives it. `pose` is in the frame of the camera,
+    for what is computed in space; `turned` is how far the head is turned away from it, for everything else.
     """
 
     photo: Photo
     camera: Camera
     landmarks: NDArray[np.float64]
     in_pixels: NDArray[np.float64]
+    in_space: NDArray[np.float64]
     pose: Pose
     turned: Pose
     expression: Expression
@@ -114,12 +115,14 @@ def measure_face(
         As `shared.results.Face`, ready for JSON.
     """
     landmarks = photo.to_full_px(found.landmarks)
-    pose = estimate_pose(landmarks, camera)
+    in_space = back_projected_px(landmarks, camera)
+    pose = pose_in_space(in_space)
     face = _Face(
         photo,
         camera,
         landmarks,
         found.landmarks,
+        in_space,
         pose,
         towards_camera(pose, landmarks, camera),
         read_expression(landmarks),
@@ -135,14 +138,14 @@ def measure_face(
         "confidence": round(found.confidence, _CONFIDENCE_DECIMALS),
         "pose": _pose_json(face.turned),
         "scale": _scale_json(scale),
-        "quality": _quality(
-            face, facts.edge_slope, [reason for one in measurements.values() for reason in one["reasons"]]
-        ),
+        "quality": _quality(face, facts, [reason for one in measurements.values() for reason in one["reasons"]]),
         "measurements": measurements,
     }
     if with_landmarks:
-        points = landmarks.round(_COORDINATE_DECIMALS).tolist()
-        result["landmarks"] = [{"id": i, "x": x, "y": y, "z": z} for i, (x, y, z) in enumerate(points)]
+        columns = landmarks.T.round(_COORDINATE_DECIMALS).tolist()
+        result["landmarks"] = [
+            {"id": i, "x": x, "y": y, "z": z} for i, (x, y, z) in enumerate(zip(*columns, strict=True))
+        ]
     return result
 
 
@@ -151,7 +154,7 @@ def _scale(face: _Face, known: KnownRulers) -> tuple[Scale | None, tuple[str, ..
     hidden = _eyes_hidden(face)
     facts = RulerFacts(
         face.landmarks,
-        depth_behind_eyes_px(face.landmarks, face.camera),
+        face.in_space[:, 2],
         face.camera,
         face.turned.yaw_deg,
         eyes_closed=not face.expression.eyes_open and not hidden,
@@ -207,11 +210,13 @@ def _facts(face: _Face, scale: Scale | None, scale_reasons: tuple[str, ...]) -> 
 
 
 def _measurements(face: _Face, scale: Scale | None, facts: FaceFacts) -> dict[str, dict[str, Any]]:
-    space = place_in_space(face.landmarks, face.camera, face.pose, scale.mm_per_px, scale.sd) if scale else None
+    poses = (face.pose, face.turned)
+    space = at_scale(face.in_space, face.camera, poses, scale.mm_per_px, scale.sd) if scale else None
     widths_px = _widths_px(face.landmarks)
+    judge = Judge(facts)
     measured = {}
     for definition in DEFINITIONS:
-        status, reasons = judge(definition, facts)
+        status, reasons = judge.of(definition)
         mm = mm_sd = None
         if space is not None and status is not MeasurementStatus.NOT_MEASURABLE:
             length = measure_mm(definition, space, given=_is_given(definition, scale))
@@ -237,16 +242,15 @@ def _widths_px(landmarks: NDArray[np.float64]) -> dict[str, float]:
     return {key: round(length, _COORDINATE_DECIMALS) for key, length in zip(_WIDTHS, lengths.tolist(), strict=True)}
 
 
-def _quality(face: _Face, slope: float, reasons: list[str]) -> dict[str, Any]:
-    irises_px = [distance_px(face.landmarks, *ring) for ring in _IRIS_RINGS]
-    facts = FullFacts(
-        face.turned.yaw_deg,
-        face.turned.pitch_deg,
-        outer_eye_distance_px(face.landmarks),
-        min(irises_px),
-        edge_slope=slope,
+def _quality(face: _Face, facts: FaceFacts, reasons: list[str]) -> dict[str, Any]:
+    full_facts = FullFacts(
+        facts.yaw_deg,
+        facts.pitch_deg,
+        facts.outer_eye_distance_px,
+        min(distance_px(face.landmarks, *ring) for ring in _IRIS_RINGS),
+        edge_slope=facts.edge_slope,
     )
-    components = assess(face.photo.pixels, face.in_pixels, facts, face.expression, face.occlusion)
+    components = assess(face.photo.pixels, face.in_pixels, full_facts, face.expression, face.occlusion)
     if face.outside.intersection(EYES):
         components |= {"eyes_open": None, "iris_size": None}
     hints = retake_hints(reasons, components)

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from worker.measure.patches import sample
+from worker.measure import patches
+from worker.measure.landmarks import CANONICAL_POINTS
+from worker.measure.patches import LIGHT, median_colour, sample, sample_light
 
 WIDTH, HEIGHT = 40, 30
 
@@ -36,3 +38,25 @@ def test_a_sample_is_the_mean_of_nine_px_or_the_one_px_and_beyond_the_edge_the_e
     points = np.random.default_rng(6).uniform(-5, 45, (50, 2))
     expected = [plainly(pixels, x, y, radius_px) for x, y in points.tolist()]
     assert sample(pixels, points, radius_px) == pytest.approx(np.array(expected), rel=1e-12, abs=1e-12)
+
+
+def test_each_point_may_have_a_radius_of_its_own() -> None:
+    pixels = picture()
+    points = np.random.default_rng(6).uniform(-5, 45, (50, 2))
+    radii_px = np.random.default_rng(7).uniform(0, 3, 50)
+    expected = [
+        plainly(pixels, x, y, radius_px) for (x, y), radius_px in zip(points.tolist(), radii_px.tolist(), strict=True)
+    ]
+    assert sample(pixels, points, radii_px) == pytest.approx(np.array(expected), rel=1e-12, abs=1e-12)
+
+
+def test_light_alone_is_that_of_the_one_px() -> None:
+    pixels = picture()
+    points = np.random.default_rng(6).uniform(-5, 45, (50, 2))
+    assert sample_light(pixels, points) == pytest.approx(sample(pixels, points, 0.0)[:, LIGHT], rel=1e-12)
+
+
+def test_the_medians_of_all_groups_are_those_of_each() -> None:
+    colours = np.random.default_rng(8).normal(0, 1, (CANONICAL_POINTS, 3))
+    each = [median_colour(colours[list(group)]) for group in patches._SKIN_GROUPS]
+    assert patches._group_medians(colours).tolist() == np.array(each).tolist()

@@ -21,7 +21,7 @@ from tests.unit.portraits import COLLINS, HOPPER, Seen, mirrored, portrait, scal
 from worker.measure.camera import Camera, camera_of_photo
 from worker.measure.depth import depth_behind_eyes_px
 from worker.measure.expression import read_expression
-from worker.measure.geometry import outer_eye_distance_px
+from worker.measure.geometry import outer_eye_distance_px, points_outside
 from worker.measure.iris import iris_ruler
 from worker.measure.occlusion import find_occlusion
 from worker.measure.pose import estimate_pose
@@ -30,7 +30,7 @@ from worker.measure.retake import retake_hints
 from worker.measure.rulers import FaceFacts as RulerFacts
 from worker.measure.rulers import known_pd_ruler
 from worker.measure.scale import choose_scale
-from worker.measure.verdicts import FaceFacts, judge, points_outside
+from worker.measure.verdicts import FaceFacts, judge
 
 OK, UNRELIABLE, NOT_MEASURABLE = MeasurementStatus.OK, MeasurementStatus.UNRELIABLE, MeasurementStatus.NOT_MEASURABLE
 BY_KEY = {definition.key: definition for definition in DEFINITIONS}

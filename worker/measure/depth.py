@@ -74,8 +74,32 @@ def to_millimetres(landmarks: NDArray[np.float64], mm_per_px: float, camera: Cam
     """
     if not 0 < mm_per_px < np.inf:
         raise ValueError(f"a scale is positive and finite, not {mm_per_px}")
+    return mm_per_px * back_projected_px(landmarks, camera)
+
+
+def back_projected_px(landmarks: NDArray[np.float64], camera: Camera) -> NDArray[np.float64]:
+    """Back-project a mesh whose scale is not known, as `to_millimetres` does.
+
+    Parameters
+    ----------
+    landmarks : ndarray of float64, shape (478, 3)
+        The mesh [px of the full upright photo].
+    camera : Camera
+        The photo's camera.
+
+    Returns
+    -------
+    ndarray of float64, shape (478, 3)
+        In px of the plane through the mean depth of both iris centres: times mm_per_px they are millimetres. The last
+        column is what `depth_behind_eyes_px` gives.
+
+    Raises
+    ------
+    ValueError
+        If the mesh has another shape or is not finite.
+    """
     depth_px = depth_behind_eyes_px(landmarks, camera)
-    here_mm_per_px = mm_per_px * (1 + PERSPECTIVE_SHARE * depth_px / camera.focal_px)
-    return np.column_stack(
-        ((landmarks[:, :2] - camera.centre_px) * here_mm_per_px[:, np.newaxis], depth_px * mm_per_px)
-    )
+    magnified = 1 + PERSPECTIVE_SHARE / camera.focal_px * depth_px
+    centre_x, centre_y = camera.centre_px
+    x, y = landmarks[:, 0] - centre_x, landmarks[:, 1] - centre_y
+    return np.array([x * magnified, y * magnified, depth_px]).T

@@ -1,11 +1,12 @@
 """Distances and extents of a face mesh in the upright image plane.
 
-Every function takes `landmarks` as `worker.vision.face_mesh` gives them: (478, 3), in pixels of the upright picture,
-x to the right, y down, z away from the camera. Depth is not used here: `px` is what the picture shows.
+`landmarks` are as `worker.vision.face_mesh` gives them: (478, 3), in pixels of the upright picture, x to the right,
+y down, z away from the camera. Depth is not used here: `px` is what the picture shows.
 """
 
 from __future__ import annotations
 
+from math import dist
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from worker.measure.landmarks import CANONICAL_POINTS, LEFT_EYE_OUTER, MESH_POINTS, RIGHT_EYE_OUTER
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
 
 class BoundingBox(NamedTuple):
@@ -54,8 +55,7 @@ def distance_px(landmarks: NDArray[np.float64], a: int, b: int) -> float:
     for index in (a, b):
         if not 0 <= index < MESH_POINTS:
             raise ValueError(f"no point {index} in a mesh of {MESH_POINTS}")
-    dx, dy = landmarks[a, :2] - landmarks[b, :2]
-    return float(np.hypot(dx, dy))
+    return dist(landmarks[a, :2].tolist(), landmarks[b, :2].tolist())
 
 
 def outer_eye_distance_px(landmarks: NDArray[np.float64]) -> float:
@@ -103,6 +103,27 @@ def bounding_box(landmarks: NDArray[np.float64]) -> BoundingBox:
     x, y = landmarks[:CANONICAL_POINTS, :2].T
     left, top = float(x.min()), float(y.min())
     return BoundingBox(x=left, y=top, width=float(x.max()) - left, height=float(y.max()) - top)
+
+
+def points_outside(places: ArrayLike, width_px: int, height_px: int) -> frozenset[int]:
+    """Tell which points lie outside a photo.
+
+    Parameters
+    ----------
+    places : array_like, shape (n, 2)
+        x and y of each point [px of the full photo], (0, 0) the centre of the first px.
+    width_px, height_px : int
+        Size of the full photo [px].
+
+    Returns
+    -------
+    frozenset of int
+        Their indices.
+    """
+    half_px = 1 / 2
+    x, y = np.asarray(places, dtype=np.float64).T
+    inside = (x >= -half_px) & (x <= width_px - half_px) & (y >= -half_px) & (y <= height_px - half_px)
+    return frozenset(np.flatnonzero(~inside).tolist())
 
 
 def _check_mesh(landmarks: NDArray[np.float64]) -> None:

@@ -8,11 +8,12 @@ bright, that all of them share.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import hypot
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from worker.measure.patches import BLUE_GREEN, LIGHT, RED_GREEN, FacePatches, Skin, median_colour, sample
+from worker.measure.patches import BLUE_GREEN, LIGHT, RED_GREEN, FacePatches, median_colour, sample_light
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,17 +27,30 @@ CLEAR_FRAME_RIDGE: Final = 0.15
 _BRIDGE_WIDTH: Final = 0.05
 _RIM_WIDTH: Final = 0.04
 """How far beside the ridge the skin is looked at [outer eye distances]: 4 to 5 mm, more than most frames are thick."""
-_BRIDGE_OFFSETS: Final = (-0.05, -0.025, 0.0, 0.025, 0.05)
-_RIM_OFFSETS: Final = (-0.12, -0.06, 0.0, 0.06, 0.12)
-"""Where the parallel profiles run, beside the middle one [outer eye distances]."""
+_PROFILES: Final = 5
+_BRIDGE_BREADTH, _RIM_BREADTH = 0.05, 0.12
+"""How far the outermost of the parallel profiles run beside the middle one [outer eye distances]."""
+_TINY: Final = 1e-6
 _NOISE: Final = 2.0
 """How often the quietest quarter's response is taken off the strongest: what the grain of a dark photo alone makes."""
 _BRIDGE_STEPS, _RIM_STEPS = 48, 36
 _RIM_FROM, _RIM_LENGTH = 0.05, 0.36
 """From below the lower lid down to the cheek [outer eye distances]: lenses are 35 to 50 mm high."""
 
-_UPPER_LIDS: Final = (27, 28, 29, 30, 222, 223, 224, 225, 257, 258, 259, 260, 442, 443, 444, 445)
-_LOWER_LIDS: Final = (23, 24, 22, 110, 229, 230, 253, 254, 252, 339, 449, 450)
+
+def _grid(steps: int, breadth: float) -> NDArray[np.float64]:
+    """Give the places of parallel profiles, shape (steps * profiles, 2): the share of the way along, and beside it."""
+    along, beside = np.linspace(0, 1, steps), np.linspace(-breadth, breadth, _PROFILES)
+    return np.stack(np.meshgrid(along, beside, indexing="ij"), axis=-1).reshape(-1, 2)
+
+
+_BRIDGE_GRID: Final = _grid(_BRIDGE_STEPS, _BRIDGE_BREADTH)
+_RIM_GRID: Final = _grid(_RIM_STEPS, _RIM_BREADTH)
+_FOREHEAD_TOP, _CHIN = 10, 152
+_RIGHT_LID, _LEFT_LID = 145, 374
+
+_UPPER_LIDS: Final = np.array((27, 28, 29, 30, 222, 223, 224, 225, 257, 258, 259, 260, 442, 443, 444, 445))
+_LOWER_LIDS: Final = np.array((23, 24, 22, 110, 229, 230, 253, 254, 252, 339, 449, 450))
 _TINTED: Final = 0.28
 """How far the colour of both lids lies off the skin's behind tinted or mirrored lenses. Fit half: 0.08 at most."""
 _DARKENED: Final = -0.85
@@ -61,7 +75,7 @@ class Eyewear:
 
 
 def find_eyewear(
-    pixels: NDArray[np.uint8], landmarks: NDArray[np.float64], patches: FacePatches, skin: Skin
+    pixels: NDArray[np.uint8], landmarks: NDArray[np.float64], patches: FacePatches, off_skin: NDArray[np.float64]
 ) -> Eyewear:
     """Find glasses.
 
@@ -73,8 +87,8 @@ def find_eyewear(
         The mesh [px of `pixels`].
     patches : FacePatches
         Of the same.
-    skin : Skin
-        Of the same.
+    off_skin : ndarray of float64, shape (468, 3)
+        How far the patches' colours are from the skin's.
 
     Returns
     -------
@@ -83,8 +97,8 @@ def find_eyewear(
     ridge = patches.gain * frame_ridge(pixels, landmarks, patches.unit_px)
     doubt = (ridge - FRAME_RIDGE) / (CLEAR_FRAME_RIDGE - FRAME_RIDGE)
     return Eyewear(
-        glasses=float(np.clip((1 + doubt) / 2, 0, 1)),
-        sunglasses=_eyes_hidden(patches, skin),
+        glasses=min(max((1 + doubt) / 2, 0.0), 1.0),
+        sunglasses=_eyes_hidden(patches, off_skin),
     )
 
 
@@ -108,52 +122,51 @@ def frame_ridge(pixels: NDArray[np.uint8], landmarks: NDArray[np.float64], unit_
         Depth or height of the ridge in log light.
     """
     points = landmarks[:, :2]
-    down = points[152] - points[10]
-    down = down / np.linalg.norm(down)
-    starts = [0.6 * points[9] + 0.4 * points[8]]
-    ends = [0.7 * points[195] + 0.3 * points[5]]
-    for lid in (145, 374):
-        starts.append(points[lid] + _RIM_FROM * unit_px * down)
-        ends.append(starts[-1] + _RIM_LENGTH * unit_px * down)
-    settings = ((_BRIDGE_OFFSETS, _BRIDGE_STEPS), (_RIM_OFFSETS, _RIM_STEPS), (_RIM_OFFSETS, _RIM_STEPS))
-    places = [
-        _profile_places(start, end, offsets, steps, unit_px)
-        for start, end, (offsets, steps) in zip(starts, ends, settings, strict=True)
-    ]
-    light = sample(pixels, np.concatenate(places), 0.0)[:, LIGHT]
-    ridges, at = [], 0
-    for index, (start, end, (offsets, steps)) in enumerate(zip(starts, ends, settings, strict=True)):
-        profiles = light[at : at + steps * len(offsets)].reshape(steps, len(offsets))
-        at += steps * len(offsets)
-        width = _RIM_WIDTH if index else _BRIDGE_WIDTH
-        step = float(np.linalg.norm(end - start)) / unit_px / (steps - 1)
-        ridges.append(_strongest_ridge(profiles, max(1, round(width / max(step, 1e-6)))))
+    down = points[_CHIN] - points[_FOREHEAD_TOP]
+    rim = down * (_RIM_LENGTH * unit_px / hypot(*down.tolist()))
+    rim_starts = [points[lid] + _RIM_FROM / _RIM_LENGTH * rim for lid in (_RIGHT_LID, _LEFT_LID)]
+    bridge_start = 0.6 * points[9] + 0.4 * points[8]
+    bridge = 0.7 * points[195] + 0.3 * points[5] - bridge_start
+    on_rim = _profiles(_RIM_GRID, rim, unit_px)
+    on_bridge = _profiles(_BRIDGE_GRID, bridge, unit_px)
+    places = np.concatenate([on_bridge + bridge_start, *(on_rim + start for start in rim_starts)])
+    light = sample_light(pixels, places)
+    bridge_length = hypot(*bridge.tolist()) / unit_px
+    ridges = (
+        *_strongest_ridges(light[: len(on_bridge)], _BRIDGE_STEPS, _BRIDGE_WIDTH / max(bridge_length, _TINY)),
+        *_strongest_ridges(light[len(on_bridge) :], _RIM_STEPS, _RIM_WIDTH / _RIM_LENGTH),
+    )
     return sorted(ridges)[1]
 
 
-def _profile_places(
-    start: NDArray[np.float64], end: NDArray[np.float64], offsets: tuple[float, ...], steps: int, unit_px: float
-) -> NDArray[np.float64]:
-    along = end - start
-    beside = np.array([-along[1], along[0]]) / max(float(np.linalg.norm(along)), 1e-6)
-    middle = start + np.linspace(0, 1, steps)[:, np.newaxis] * along
-    return np.asarray((middle[:, np.newaxis] + np.outer(offsets, beside) * unit_px).reshape(-1, 2))
+def _profiles(grid: NDArray[np.float64], along: NDArray[np.float64], unit_px: float) -> NDArray[np.float64]:
+    """Lay parallel profiles along a line [px from its beginning]."""
+    x, y = along.tolist()
+    beside = unit_px / max(hypot(x, y), _TINY)
+    return np.asarray(grid @ np.array([[x, y], [-y * beside, x * beside]]))
 
 
-def _strongest_ridge(profiles: NDArray[np.float64], width: int) -> float:
-    """Find the strongest ridge that the middle one of the parallel profiles shares, dark or bright."""
-    if len(profiles) <= 2 * width:
-        return 0.0
-    here, before, after = profiles[width:-width], profiles[: -2 * width], profiles[2 * width :]
-    dark, bright = np.minimum(before, after) - here, here - np.maximum(before, after)
-    middle = profiles.shape[1] // 2
-    shared = [np.sort(ridge, axis=1)[:, middle] for ridge in (dark, bright)]
-    noise = float(np.sort(np.abs(shared[0]))[len(shared[0]) // 4])
-    return max(float(ridge.max()) for ridge in shared) - _NOISE * noise
+def _strongest_ridges(light: NDArray[np.float64], steps: int, width: float) -> list[float]:
+    """Find, of each bundle of parallel profiles, the strongest ridge that its middle one shares, dark or bright.
+
+    `width`, of what lies beside a ridge, is a share of the profiles' length.
+    """
+    profiles = light.reshape(-1, steps, _PROFILES)
+    width_steps = max(1, round(width * (steps - 1)))
+    if steps <= 2 * width_steps:
+        return [0.0] * len(profiles)
+    here = profiles[:, width_steps:-width_steps]
+    before, after = profiles[:, : -2 * width_steps], profiles[:, 2 * width_steps :]
+    ridges = np.array([np.minimum(before, after) - here, here - np.maximum(before, after)])
+    ridges.sort(axis=-1)
+    shared = ridges[..., _PROFILES // 2]
+    noise = np.sort(np.abs(shared[0]), axis=-1)[:, shared.shape[-1] // 4]
+    strongest: list[float] = (shared.max(axis=(0, 2)) - _NOISE * noise).tolist()
+    return strongest
 
 
-def _eyes_hidden(patches: FacePatches, skin: Skin) -> bool:
-    upper, lower = (median_colour(patches.off_skin(lids, skin)) for lids in (_UPPER_LIDS, _LOWER_LIDS))
+def _eyes_hidden(patches: FacePatches, off_skin: NDArray[np.float64]) -> bool:
+    upper, lower = (median_colour(off_skin[lids]) for lids in (_UPPER_LIDS, _LOWER_LIDS))
     tint = min(float(np.hypot(lids[RED_GREEN], lids[BLUE_GREEN])) for lids in (upper, lower))
     dark = max(float(upper[LIGHT]), float(lower[LIGHT]))
     return not patches.eyes_seen or tint > _TINTED or (dark < _DARKENED and patches.eye_contrast < _EYES_DIM)

@@ -10,10 +10,9 @@ would over-correct by 4 to 7 %; that the gaze may follow the head is part of the
 
 from __future__ import annotations
 
-from math import cos, hypot, radians
+from math import cos, dist, hypot, radians
+from sys import float_info
 from typing import TYPE_CHECKING, Final
-
-import numpy as np
 
 from worker.measure.limbus import MESH_OVER_TRACED
 from worker.measure.rulers import LEFT_PUPIL, RIGHT_PUPIL, Refusal, Ruler, ruler
@@ -46,7 +45,7 @@ OK_YAW_DEG: Final = 12.0
 MAX_YAW_DEG: Final = 25.0
 """Where the gaze, if it follows the head, has cost 2 % and 9 %, and the nose begins to hide the far eye."""
 
-_RINGS: Final = np.array([[469, 471], [474, 476]])
+_RINGS: Final = ((469, 471), (474, 476))
 
 
 def iris_ruler(face: FaceFacts, limbus_px: tuple[float | None, float | None] = (None, None)) -> Ruler | Refusal:
@@ -67,28 +66,33 @@ def iris_ruler(face: FaceFacts, limbus_px: tuple[float | None, float | None] = (
         `scale_uncertain` (the eyes disagree by more than 15 %).
     """
     yaw_deg = abs(face.yaw_deg)
-    rings = face.landmarks[_RINGS, :2]
-    mesh_px = np.linalg.norm(rings[:, 1] - rings[:, 0], axis=1)
-    fitted = np.array([diameter is not None for diameter in limbus_px])
-    limbus = np.array([diameter or 0.0 for diameter in limbus_px])
-    traced_px = np.where(fitted, limbus / LIMBUS_OVER_TRACED, mesh_px / MESH_OVER_TRACED)
+    mesh_px = [dist(*face.landmarks[ring, :2].tolist()) for ring in _RINGS]
+    traced_px = [
+        mesh / MESH_OVER_TRACED if limbus is None else limbus / LIMBUS_OVER_TRACED
+        for mesh, limbus in zip(mesh_px, limbus_px, strict=True)
+    ]
     # An iris that is farther away than the plane of the eyes looks smaller than it would there.
-    at_eyes_px = traced_px * (1 + face.depth_px[[RIGHT_PUPIL, LEFT_PUPIL]] / face.camera.focal_px)
-    disagreement = float(np.ptp(at_eyes_px) / max(at_eyes_px.mean(), np.finfo(float).tiny))
+    right_px, left_px = (
+        traced * (1 + float(face.depth_px[pupil]) / face.camera.focal_px)
+        for traced, pupil in zip(traced_px, (RIGHT_PUPIL, LEFT_PUPIL), strict=True)
+    )
+    disagreement = abs(right_px - left_px) / max((right_px + left_px) / 2, float_info.min)
     refused = {
         "eyes_closed": face.eyes_closed,
         "head_turned": yaw_deg > MAX_YAW_DEG,
-        "face_too_small": bool(mesh_px.min() < MIN_IRIS_PX),
+        "face_too_small": min(mesh_px) < MIN_IRIS_PX,
         "scale_uncertain": disagreement > MAX_DISAGREEMENT,
     }
     if any(refused.values()):
         return Refusal("iris", tuple(reason for reason, holds in refused.items() if holds))
 
-    image_sd = np.where(fitted, _LIMBUS_SD, _MESH_SD)
-    mm_per_px = IRIS_MM / float(np.average(at_eyes_px, weights=image_sd**-2.0))
+    image_sds = [_MESH_SD if limbus is None else _LIMBUS_SD for limbus in limbus_px]
+    right_weight, left_weight = (sd**-2 for sd in image_sds)
+    iris_px = (right_px * right_weight + left_px * left_weight) / (right_weight + left_weight)
+    mm_per_px = IRIS_MM / iris_px
     parts = (
         ANATOMY_SD,
-        float(image_sd.max()),
+        max(image_sds),
         disagreement / 2,
         (1 - cos(radians(yaw_deg))) / 2,
         _GLASSES_SD if face.glasses else 0.0,

@@ -11,7 +11,7 @@ import numpy as np
 from shared.measurement_definition import Kind, MeasurementDefinition
 from shared.mesh_depth import PERSPECTIVE_SHARE
 from worker.measure.camera import Camera
-from worker.measure.depth import to_millimetres
+from worker.measure.depth import back_projected_px
 from worker.measure.pose import YAW_SD_DEG, Pose, towards_camera
 from worker.measure.rulers import PUPIL_TO_EYE_CENTRE_MM
 from worker.measure.uncertainty import (
@@ -99,11 +99,41 @@ def place_in_space(
     """
     if not 0 < camera.focal_px < inf:
         raise ValueError(f"a focal length is positive and finite, not {camera.focal_px}")
+    points_px, turned = back_projected_px(landmarks, camera), towards_camera(pose, landmarks, camera)
+    return at_scale(points_px, camera, (pose, turned), mm_per_px, mm_per_px_sd)
+
+
+def at_scale(
+    points_px: NDArray[np.float64], camera: Camera, poses: tuple[Pose, Pose], mm_per_px: float, mm_per_px_sd: float
+) -> FaceInSpace:
+    """Give a scale to a mesh that is back-projected already.
+
+    Parameters
+    ----------
+    points_px : ndarray of float64, shape (478, 3)
+        As `worker.measure.depth.back_projected_px` gives them.
+    camera : Camera
+        The photo's camera.
+    poses : tuple of Pose
+        How the head is turned: in the frame of the camera, and away from it.
+    mm_per_px, mm_per_px_sd : float
+        Scale at the plane of the eyes and one standard deviation of it.
+
+    Returns
+    -------
+    FaceInSpace
+
+    Raises
+    ------
+    ValueError
+        If the scale is not positive, or a standard deviation is negative.
+    """
+    if not 0 < mm_per_px < inf:
+        raise ValueError(f"a scale is positive and finite, not {mm_per_px}")
     for sd in (mm_per_px_sd, camera.focal_sd_px):
         if not 0 <= sd < inf:
             raise ValueError(f"a standard deviation is finite and not negative, not {sd}")
-    points_mm, turned = to_millimetres(landmarks, mm_per_px, camera), towards_camera(pose, landmarks, camera)
-    return FaceInSpace(points_mm, camera, pose, turned, mm_per_px, mm_per_px_sd)
+    return FaceInSpace(mm_per_px * points_px, camera, *poses, mm_per_px, mm_per_px_sd)
 
 
 def measure_mm(definition: MeasurementDefinition, face: FaceInSpace, *, given: bool = False) -> Length:
@@ -143,7 +173,9 @@ def measure_mm(definition: MeasurementDefinition, face: FaceInSpace, *, given: b
 
 def _width(definition: MeasurementDefinition, face: FaceInSpace) -> Length:
     # Numbers of Python's own from here on: of two points numpy takes four times as long to do the same.
-    (x, y, z), (other_x, other_y, other_z) = face.points_mm[definition.landmarks, :].tolist()
+    one, other = definition.landmarks
+    x, y, z = face.points_mm[one].tolist()
+    other_x, other_y, other_z = face.points_mm[other].tolist()
     across_x, across_y, across_z = x - other_x, y - other_y, z - other_z
     width_mm = hypot(across_x, across_y, across_z)
     if width_mm == 0:
@@ -175,13 +207,13 @@ def _far_gaze(definition: MeasurementDefinition, face: FaceInSpace) -> Length:
 
 def _to_midline(definition: MeasurementDefinition, face: FaceInSpace) -> Length:
     """Distance from the pupil to the plane through the bridge that the face's own x axis is normal to."""
-    pupil, *bridge = face.points_mm[definition.landmarks, :]
-    from_bridge = pupil - np.mean(bridge, axis=0)
-    across_face, _, into_face = face.pose.rotation.T @ from_bridge
-    length_mm = abs(float(across_face))
+    pupil, upper, lower = (face.points_mm[point] for point in definition.landmarks)
+    from_bridge = pupil - (upper + lower) / 2
+    across_face, _, into_face = (face.pose.rotation.T @ from_bridge).tolist()
+    length_mm = abs(across_face)
     return Length(
         length_mm,
-        root_sum_of_squares(_common_terms_mm(length_mm, definition, face), yaw_term_mm(float(into_face), YAW_SD_DEG)),
+        root_sum_of_squares(_common_terms_mm(length_mm, definition, face), yaw_term_mm(into_face, YAW_SD_DEG)),
     )
 
 

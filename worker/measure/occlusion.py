@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from worker.measure.glasses import Eyewear, find_eyewear
+from worker.measure.landmarks import CANONICAL_POINTS
 from worker.measure.patches import (
     AROUND_MOUTH,
     BLUE_GREEN,
@@ -22,7 +23,6 @@ from worker.measure.patches import (
     LIPS,
     RED_GREEN,
     FacePatches,
-    Skin,
     find_skin,
     median_colour,
     sample,
@@ -30,8 +30,6 @@ from worker.measure.patches import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
 COVERED: Final = 0.5
@@ -39,46 +37,29 @@ COVERED: Final = 0.5
 SURELY_COVERED: Final = 0.8
 """Sureness from which on nothing of it can be measured."""
 
-_CHIN: Final = (
-    18,
-    200,
-    199,
-    175,
-    83,
-    313,
-    201,
-    421,
-    208,
-    428,
-    171,
-    396,
-    182,
-    406,
-    194,
-    418,
-    32,
-    262,
-    140,
-    369,
-    106,
-    335,
+_CHIN: Final = np.array(
+    (
+        *(18, 200, 199, 175, 83, 313, 201, 421, 208, 428, 171, 396, 182, 406, 194, 418, 32, 262, 140, 369, 106, 335),
+        *(204, 424, 211, 431, 170, 395),
+    )
 )
-_CHIN_SIDES: Final = (204, 424, 211, 431, 170, 395)
-_NOSE: Final = (4, 5, 51, 281, 45, 275, 134, 363, 220, 440, 131, 360, 115, 344, 1, 44, 274)
-_FOREHEAD: Final = (151, 108, 337, 69, 299, 104, 333, 10, 109, 338, 67, 297, 103, 332, 68, 298, 54, 284)
+"""Its middle, then its sides."""
+_NOSE: Final = np.array((4, 5, 51, 281, 45, 275, 134, 363, 220, 440, 131, 360, 115, 344, 1, 44, 274))
+_FOREHEAD: Final = np.array((151, 108, 337, 69, 299, 104, 333, 10, 109, 338, 67, 297, 103, 332, 68, 298, 54, 284))
 _HAIR_ON_FOREHEAD: Final = 0.35
 """Share of the forehead's points that are not skin from which on it counts as covered: the uppermost lie in many
 people's hair. London's fit half, bare: 0.11 at most; a full fringe 0.8."""
-_NOSTRILS: Final = (79, 309, 238, 458, 20, 250, 60, 290, 237, 457, 241, 461)
-_BELOW_AND_ABOVE_NOSTRILS: Final = (1, 4, 44, 274, 164, 167, 393)
-_UPPER_LIP_MIDDLES: Final = (11, 72, 302, 73, 303)
-_LOWER_LIP_MIDDLES: Final = (16, 85, 315, 180, 404)
+_NOSTRILS: Final = np.array((79, 309, 238, 458, 20, 250, 60, 290, 237, 457, 241, 461))
+_BELOW_AND_ABOVE_NOSTRILS: Final = np.array((1, 4, 44, 274, 164, 167, 393))
+_UPPER_LIP_MIDDLES: Final = np.array((11, 72, 302, 73, 303))
+_LOWER_LIP_MIDDLES: Final = np.array((16, 85, 315, 180, 404))
 
 _SKIN_RED_GREEN: Final = 0.15
 _SKIN_BLUE_GREEN: Final = 0.18
 """Axes of the ellipse that one person's skin stays in, forehead to chin (logarithmic colour of patches). London, fit
 half: every patch around a bare mouth lies inside."""
-_REDDEST_NOSE: Final = 2 * _SKIN_RED_GREEN
+_REDDEST: Final = np.full(CANONICAL_POINTS, _SKIN_RED_GREEN)
+_REDDEST[_NOSE] *= 2
 """Noses redden by cold, sun and age as the rest of the face does not."""
 _SKIN_DARKEST: Final = -0.70
 _SKIN_BRIGHTEST: Final = 0.45
@@ -104,7 +85,7 @@ _NOSTRIL_DEPTH: Final = 0.20
 """Nostrils are darker than the tip of the nose by 0.37 at least in London; behind cloth they stay below 0.1, in folds
 of scarves below 0.3."""
 
-_LINE_PLACES: Final = np.linspace(-0.25, 1.25, 13)
+_LINE_PLACES: Final = np.linspace(-0.25, 1.25, 13)[:, np.newaxis]
 _LINE_RADIUS: Final = 0.006
 """Half the side of the patches that look for the line between the lips [outer eye distances]."""
 
@@ -153,45 +134,52 @@ def find_occlusion(pixels: NDArray[np.uint8], landmarks: NDArray[np.float64]) ->
     """
     patches = sample_face(pixels, landmarks)
     skin = find_skin(patches)
+    off_skin = patches.off_skin(skin)
+    foreign = _foreign(off_skin)
     structure = _mouth_structure(pixels, landmarks, patches)
-    around = _foreign_share(patches, AROUND_MOUTH, skin)
-    unseen = float(np.clip((_MOUTH_SEEN - structure) / (_MOUTH_SEEN - _MOUTH_UNSEEN), 0, 1))
-    mouth = unseen if _lips_show(patches, skin) else max(unseen, around)
-    nose = _foreign_share(patches, _NOSE, skin, _REDDEST_NOSE)
+    unseen = min(max((_MOUTH_SEEN - structure) / (_MOUTH_SEEN - _MOUTH_UNSEEN), 0.0), 1.0)
+    mouth = unseen if _lips_show(off_skin) else max(unseen, _share(foreign, AROUND_MOUTH))
+    nose = _share(foreign, _NOSE)
     if mouth >= COVERED and _nostril_depth(patches) < _NOSTRIL_DEPTH:
         nose = max(nose, mouth)
     return Occlusion(
-        forehead=min(1.0, _foreign_share(patches, _FOREHEAD, skin) * COVERED / _HAIR_ON_FOREHEAD),
+        forehead=min(1.0, _share(foreign, _FOREHEAD) * COVERED / _HAIR_ON_FOREHEAD),
         nose=nose,
         mouth=mouth,
-        chin=max(_foreign_share(patches, _CHIN + _CHIN_SIDES, skin), mouth),
-        eyewear=find_eyewear(pixels, landmarks, patches, skin),
+        chin=max(_share(foreign, _CHIN), mouth),
+        eyewear=find_eyewear(pixels, landmarks, patches, off_skin),
     )
 
 
-def _foreign_share(patches: FacePatches, points: Sequence[int], skin: Skin, reddest: float = _SKIN_RED_GREEN) -> float:
+def _foreign(off_skin: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell of each point whether it is not skin, by how far its colour is off, shape (468, 3)."""
+    red_green, blue_green, light = off_skin.T
+    red_axis = np.where(red_green > 0, _REDDEST, _SKIN_RED_GREEN)
+    tinted = (red_green / red_axis) ** 2 + (blue_green / _SKIN_BLUE_GREEN) ** 2 > 1
+    return np.asarray(tinted | (light < _SKIN_DARKEST) | (light > _SKIN_BRIGHTEST))
+
+
+def _share(foreign: NDArray[np.bool_], points: NDArray[np.intp]) -> float:
     """How much of a region is not skin."""
-    off = patches.off_skin(points, skin)
-    red_axis = np.where(off[:, RED_GREEN] > 0, reddest, _SKIN_RED_GREEN)
-    tinted = (off[:, RED_GREEN] / red_axis) ** 2 + (off[:, BLUE_GREEN] / _SKIN_BLUE_GREEN) ** 2 > 1
-    light = off[:, LIGHT]
-    return float((tinted | (light < _SKIN_DARKEST) | (light > _SKIN_BRIGHTEST)).mean())
+    return np.count_nonzero(foreign[points]) / points.size
 
 
-def _lips_show(patches: FacePatches, skin: Skin) -> bool:
+def _lips_show(off_skin: NDArray[np.float64]) -> bool:
     """Whether there are lips in what is not skin: the mouth in a beard."""
-    off = patches.off_skin(LIPS, skin)
-    like_lips = ((off >= _LIP_RANGE[:, 0]) & (off <= _LIP_RANGE[:, 1])).all(axis=1).mean()
-    step = median_colour(off) - median_colour(patches.off_skin(AROUND_MOUTH, skin))
-    return bool(like_lips > 1 / 2 and np.hypot(step[RED_GREEN], step[BLUE_GREEN]) > _LIPS_DIFFER)
+    off = off_skin[LIPS]
+    like_lips = ((off >= _LIP_RANGE[:, 0]) & (off <= _LIP_RANGE[:, 1])).all(axis=1)
+    if np.count_nonzero(like_lips) <= LIPS.size / 2:
+        return False
+    step = median_colour(off) - median_colour(off_skin[AROUND_MOUTH])
+    return bool(np.hypot(step[RED_GREEN], step[BLUE_GREEN]) > _LIPS_DIFFER)
 
 
 def _mouth_structure(pixels: NDArray[np.uint8], landmarks: NDArray[np.float64], patches: FacePatches) -> float:
     """Add up what tells a mouth from cloth: the colour of the lips, their light, and the line between them."""
-    lips, around = (median_colour(patches.colours[list(points)]) for points in (LIPS, AROUND_MOUTH))
+    lips, around = (median_colour(patches.colours[points]) for points in (LIPS, AROUND_MOUTH))
     step = lips - around
-    upper, lower = landmarks[list(_UPPER_LIP_MIDDLES), :2], landmarks[list(_LOWER_LIP_MIDDLES), :2]
-    places = upper[:, np.newaxis] + _LINE_PLACES[:, np.newaxis] * (lower - upper)[:, np.newaxis]
+    upper, lower = landmarks[_UPPER_LIP_MIDDLES, :2], landmarks[_LOWER_LIP_MIDDLES, :2]
+    places = upper[:, np.newaxis] + _LINE_PLACES * (lower - upper)[:, np.newaxis]
     light = sample(pixels, places.reshape(-1, 2), _LINE_RADIUS * patches.unit_px)[:, LIGHT]
     profile = np.sort(light.reshape(len(upper), -1), axis=0)[len(upper) // 2]
     profile = patches.gain * (profile[:-2] + profile[1:-1] + profile[2:]) / 3
@@ -206,5 +194,5 @@ def _mouth_structure(pixels: NDArray[np.uint8], landmarks: NDArray[np.float64], 
 
 def _nostril_depth(patches: FacePatches) -> float:
     """How much darker the nostrils are than what lies above and below them, in log light."""
-    darkest = np.sort(patches.colours[list(_NOSTRILS), LIGHT])[: len(_NOSTRILS) // 3].mean()
-    return float(median_colour(patches.colours[list(_BELOW_AND_ABOVE_NOSTRILS)])[LIGHT] - darkest)
+    darkest = np.sort(patches.colours[_NOSTRILS, LIGHT])[: len(_NOSTRILS) // 3].mean()
+    return float(median_colour(patches.colours[_BELOW_AND_ABOVE_NOSTRILS])[LIGHT] - darkest)

@@ -15,8 +15,6 @@ from worker.measure.geometry import outer_eye_distance_px
 from worker.measure.landmarks import CANONICAL_POINTS, LEFT_EYE_OUTER, RIGHT_EYE_OUTER
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
 RED_GREEN, BLUE_GREEN, LIGHT = 0, 1, 2
@@ -30,8 +28,12 @@ _DARK_OFFSET: Final = 10.0
 _LUMINANCE: Final = np.array([0.299, 0.587, 0.114])
 """ITU-R BT.601."""
 
-_EYES: Final = (468, 473, 469, 471, 474, 476, 33, 133, 362, 263, 159, 145, 386, 374)
+_STEPS: Final = np.array([[-1.0], [0.0], [1.0]])
+"""To the columns, and to the rows, of the nine pixels of a patch [its radius]."""
+
+_EYES: Final = np.array((468, 473, 469, 471, 474, 476, 33, 133, 362, 263, 159, 145, 386, 374))
 _EYE_RADIUS: Final = 0.008
+_RADII: Final = np.repeat((PATCH_RADIUS, _EYE_RADIUS), (CANONICAL_POINTS, _EYES.size))
 EYES_UNSEEN: Final = 0.15
 """Standard deviation of the log light over iris, white and lids below which there is no eye to be seen. London, fit
 half: 0.35 at least in bare eyes; behind dark or tinted lenses 0.06 at most, but up to 0.30 in mirrored ones."""
@@ -46,8 +48,7 @@ _UNDER_LEFT_EYE: Final = (448, 449, 450, 451, 348, 349, 347)
 _FOREHEAD: Final = (151, 108, 337, 69, 299, 104, 333)
 _RIGHT_CHEEK: Final = (50, 36, 101, 205, 187)
 _LEFT_CHEEK: Final = (280, 266, 330, 425, 411)
-AROUND_MOUTH: Final = (164, 167, 393, 165, 391, 92, 322, 57, 287, 43, 273, 106, 335, 18, 83, 313, 182, 406)
-LIPS: Final = (0, 37, 267, 17, 84, 314, 72, 302, 85, 315, 86, 316, 11, 16, 181, 405, 39, 269, 73, 303, 180, 404)
+_AROUND_MOUTH: Final = (164, 167, 393, 165, 391, 92, 322, 57, 287, 43, 273, 106, 335, 18, 83, 313, 182, 406)
 _SKIN_GROUPS: Final = (
     _BETWEEN_BROWS,
     _UNDER_RIGHT_EYE,
@@ -55,9 +56,18 @@ _SKIN_GROUPS: Final = (
     _FOREHEAD,
     _RIGHT_CHEEK,
     _LEFT_CHEEK,
-    AROUND_MOUTH,
+    _AROUND_MOUTH,
 )
 """Where skin may show, the least often covered first."""
+_GROUP_SIZES: Final = np.array([len(group) for group in _SKIN_GROUPS])
+_IN_GROUP: Final = np.arange(_GROUP_SIZES.max()) < _GROUP_SIZES[:, np.newaxis]
+_GROUPED_POINTS: Final = np.zeros(_IN_GROUP.shape, np.intp)
+_GROUPED_POINTS[_IN_GROUP] = np.concatenate(_SKIN_GROUPS)
+"""A row for each group, filled up where `_IN_GROUP` is false."""
+AROUND_MOUTH: Final = np.array(_AROUND_MOUTH)
+LIPS: Final = np.array(
+    (0, 37, 267, 17, 84, 314, 72, 302, 85, 315, 86, 316, 11, 16, 181, 405, 39, 269, 73, 303, 180, 404)
+)
 _AROUND_EYES: Final = (1, 2)
 """Those of the groups that lie behind the lenses of sunglasses."""
 _MOUTH_GROUP: Final = 6
@@ -116,16 +126,17 @@ class FacePatches:
         """Whether there are eyes to be seen: not behind dark lenses."""
         return self.eye_contrast >= EYES_UNSEEN
 
-    def off_skin(self, points: Sequence[int], skin: Skin) -> NDArray[np.float64]:
-        """Return how far each point's colour is from the skin's, light from a side taken off, shape (n, 3)."""
-        chosen = list(points)
-        off = self.colours[chosen] - skin.colour
-        off[:, LIGHT] -= skin.light_slope * self.across[chosen]
+    def off_skin(self, skin: Skin) -> NDArray[np.float64]:
+        """Return how far each point's colour is from the skin's, light from a side taken off, shape (468, 3)."""
+        off = self.colours - skin.colour
+        off[:, LIGHT] -= skin.light_slope * self.across
         return np.asarray(off)
 
 
-def sample(pixels: NDArray[np.uint8], points: NDArray[np.float64], radius_px: float) -> NDArray[np.float64]:
-    """Average nine pixels around each point, or take the one at it, as a logarithmic colour.
+def sample(
+    pixels: NDArray[np.uint8], points: NDArray[np.float64], radius_px: float | NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Average nine pixels around each point, as a logarithmic colour.
 
     Parameters
     ----------
@@ -133,26 +144,45 @@ def sample(pixels: NDArray[np.uint8], points: NDArray[np.float64], radius_px: fl
         RGB.
     points : ndarray of float64, shape (n, 2)
         x and y [px of `pixels`], (0, 0) the centre of the first px; those outside take the colour of the edge.
-    radius_px : float
-        How far the outer eight of the nine lie from the point, along x and y [px]; 0 takes one pixel.
+    radius_px : float or ndarray of float64, shape (n,)
+        How far the outer eight of the nine lie from the point, along x and y [px].
 
     Returns
     -------
     ndarray of float64, shape (n, 3)
         log R/G, log B/G and the log of the luminance.
     """
-    height, width = pixels.shape[:2]
-    steps = np.array([-radius_px, 0.0, radius_px] if radius_px else [0.0])[:, np.newaxis]
-    x = np.rint(points[:, 0] + steps).astype(np.intp).clip(0, width - 1)
-    y = np.rint(points[:, 1] + steps).astype(np.intp).clip(0, height - 1)
+    x, y = _nearest(pixels, points.T[:, np.newaxis] + radius_px * _STEPS)
     # The nine first, the points after them: so numpy adds long rows, in a sixth of the time that columns of nine take.
-    near = pixels.reshape(-1, 3).take((y[:, np.newaxis] * width + x).reshape(-1, len(points)), axis=0)
+    at = (y[:, np.newaxis] * pixels.shape[1] + x).reshape(-1, len(points))
+    near = pixels.reshape(-1, 3).take(at, axis=0)
     mean = near.sum(axis=0, dtype=np.int64) / len(near) + _DARK_OFFSET
-    logs = np.log(mean)
-    return np.stack(
-        [logs[:, 0] - logs[:, 1], logs[:, 2] - logs[:, 1], np.log(mean @ _LUMINANCE)],
-        axis=1,
-    )
+    red, green, blue = np.log(mean).T
+    return np.array([red - green, blue - green, np.log(mean @ _LUMINANCE)]).T
+
+
+def sample_light(pixels: NDArray[np.uint8], points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Take the pixel at each point, as the log of its luminance.
+
+    Parameters
+    ----------
+    pixels, points : ndarray
+        As for `sample`.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+    """
+    x, y = _nearest(pixels, points.T)
+    near = pixels.reshape(-1, 3).take(y * pixels.shape[1] + x, axis=0)
+    return np.asarray(np.log((near + _DARK_OFFSET) @ _LUMINANCE))
+
+
+def _nearest(pixels: NDArray[np.uint8], places: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Round places, x and y in the first axis, to the nearest px there is."""
+    height, width = pixels.shape[:2]
+    last = np.array([width - 1.0, height - 1.0]).reshape(2, *[1] * (places.ndim - 1))
+    return np.asarray(np.minimum(np.maximum(np.rint(places), 0), last), dtype=np.intp)
 
 
 def sample_face(pixels: NDArray[np.uint8], landmarks: NDArray[np.float64]) -> FacePatches:
@@ -173,10 +203,10 @@ def sample_face(pixels: NDArray[np.uint8], landmarks: NDArray[np.float64]) -> Fa
     flat = landmarks[:CANONICAL_POINTS, :2]
     right, left = flat[RIGHT_EYE_OUTER], flat[LEFT_EYE_OUTER]
     across = (flat - (right + left) / 2) @ (left - right) / unit_px**2
-    eyes = sample(pixels, landmarks[list(_EYES), :2], _EYE_RADIUS * unit_px)
-    contrast = float(eyes[:, LIGHT].std())
+    colours = sample(pixels, np.concatenate([flat, landmarks[_EYES, :2]]), _RADII * unit_px)
+    contrast = float(colours[CANONICAL_POINTS:, LIGHT].std())
     gain = _gain(contrast)
-    return FacePatches(gain * sample(pixels, flat, PATCH_RADIUS * unit_px), across, unit_px, contrast, gain)
+    return FacePatches(gain * colours[:CANONICAL_POINTS], across, unit_px, contrast, gain)
 
 
 def _gain(eye_contrast: float) -> float:
@@ -214,20 +244,28 @@ def find_skin(patches: FacePatches) -> Skin:
     -------
     Skin
     """
-    medians = np.array([median_colour(patches.colours[list(group)]) for group in _SKIN_GROUPS])
+    medians = _group_medians(patches.colours)
     apart = np.abs(medians[:, np.newaxis] - medians) / _SAME_SKIN
     agree = (apart < 1).all(axis=2)
     silent = [*(() if patches.eyes_seen else _AROUND_EYES), *(() if _lips_stand_out(patches) else (_MOUTH_GROUP,))]
     agree[silent] = False
     agree[:, silent] = False
     best = int(np.argmax(agree.sum(axis=1)))  # the first of equals: the one covered least often
-    friends = np.flatnonzero(agree[best])
-    colour = median_colour(patches.colours[[point for friend in friends for point in _SKIN_GROUPS[friend]]])
-    return Skin(colour, _light_slope(patches, medians, agree[best]))
+    bare = agree[best]
+    colour = median_colour(patches.colours[_GROUPED_POINTS[bare][_IN_GROUP[bare]]])
+    return Skin(colour, _light_slope(patches, medians, bare))
+
+
+def _group_medians(colours: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Take the `median_colour` of each of the groups at once, shape (groups, 3)."""
+    grouped = colours[_GROUPED_POINTS]
+    grouped[~_IN_GROUP] = np.inf  # behind all that counts
+    grouped.sort(axis=1)
+    return np.asarray(grouped[np.arange(len(grouped)), _GROUP_SIZES // 2])
 
 
 def _lips_stand_out(patches: FacePatches) -> bool:
-    around, lips = (patches.colours[list(points), :LIGHT] for points in (AROUND_MOUTH, LIPS))
+    around, lips = (patches.colours[points, :LIGHT] for points in (AROUND_MOUTH, LIPS))
     middle = median_colour(around)
     plain = median_colour(np.abs(around - middle)).max() < _PLAIN
     return bool(plain and (median_colour(lips) - middle).sum() > _LIPS_STAND_OUT)

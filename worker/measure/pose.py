@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from math import asin, atan2, cos, degrees, radians, sin
+from math import asin, atan2, cos, degrees, radians, sin, sqrt
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from shared.mesh_depth import DEPTH_GAIN
-from worker.measure.depth import to_millimetres
+from worker.measure.depth import back_projected_px
 from worker.measure.landmarks import CANONICAL_POINTS
 from worker.measure.mean_face import mean_face
 
@@ -117,10 +117,30 @@ def estimate_pose(landmarks: NDArray[np.float64], camera: Camera) -> Pose:
     ValueError
         If the mesh has another shape, is not finite, or has no extent.
     """
-    points = to_millimetres(landmarks, 1.0, camera)[:CANONICAL_POINTS]
-    if not (points[:, :2] != points[0, :2]).any(axis=0).all():
+    return pose_in_space(back_projected_px(landmarks, camera))
+
+
+def pose_in_space(points: NDArray[np.float64]) -> Pose:
+    """Estimate how the head is turned, of a mesh that is back-projected already.
+
+    Parameters
+    ----------
+    points : ndarray of float64, shape (478, 3)
+        As `worker.measure.depth.back_projected_px` gives them, of any scale.
+
+    Returns
+    -------
+    Pose
+
+    Raises
+    ------
+    ValueError
+        If the mesh has no extent.
+    """
+    skin = points[:CANONICAL_POINTS]
+    if not (skin[:, :2] != skin[0, :2]).any(axis=0).all():
         raise ValueError("a mesh has an extent")
-    return pose_of(turn_onto(_model(), points)[0])
+    return pose_of(_turn_centred_onto(_centred_model(), skin)[0])
 
 
 def towards_camera(pose: Pose, landmarks: NDArray[np.float64], camera: Camera) -> Pose:
@@ -144,11 +164,12 @@ def towards_camera(pose: Pose, landmarks: NDArray[np.float64], camera: Camera) -
         In the frame of a camera at the same place that is turned, by the shortest way, to have the middle of the skin
         on its axis.
     """
-    across, down = (landmarks[:CANONICAL_POINTS, :2].mean(axis=0) - camera.centre_px) / camera.focal_px
-    sight = np.array((across, down, 1.0)) / np.sqrt(1 + across**2 + down**2)
+    across, down = ((landmarks[:CANONICAL_POINTS, :2].mean(axis=0) - camera.centre_px) / camera.focal_px).tolist()
+    length = sqrt(1 + across**2 + down**2)
+    x, y, z = across / length, down / length, 1 / length
     # Rodrigues' formula for the turn that takes (0, 0, 1) to the line of sight.
-    skew = np.array(((0.0, 0.0, sight[0]), (0.0, 0.0, sight[1]), (-sight[0], -sight[1], 0.0)))
-    turn = np.eye(3) + skew + skew @ skew / (1 + sight[2])
+    skew = np.array(((0.0, 0.0, x), (0.0, 0.0, y), (-x, -y, 0.0)))
+    turn = np.eye(3) + skew + skew @ skew / (1 + z)
     return pose_of(turn.T @ pose.rotation)
 
 
@@ -171,13 +192,25 @@ def turn_onto(points: NDArray[np.float64], onto: NDArray[np.float64]) -> tuple[N
     ----------
     Umeyama (1991), Least-squares estimation of transformation parameters, eq. 40 to 43.
     """
-    centred, target = points - points.mean(axis=0), onto - onto.mean(axis=0)
-    left, spread, right = np.linalg.svd(target.T @ centred)
-    handedness = np.array((1.0, 1.0, np.sign(np.linalg.det(left @ right)) or 1.0))
-    return left * handedness @ right, float(spread @ handedness / (centred**2).sum())
+    centred = points - points.mean(axis=0)
+    rotation, spread = _turn_centred_onto(centred, onto)
+    return rotation, spread / float((centred**2).sum())
+
+
+def _turn_centred_onto(centred: NDArray[np.float64], onto: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    """Find the rotation, and what is the size times the sum of squares of the points.
+
+    Points with their mean at 0 have the same product with others wherever the mean of those is.
+    """
+    left, spreads, right = np.linalg.svd(onto.T @ centred)
+    if np.linalg.det(left @ right) < 0:
+        left[:, 2] *= -1
+        spreads[2] *= -1
+    return left @ right, float(spreads.sum())
 
 
 @cache
-def _model() -> NDArray[np.float64]:
-    """Take the skin of the mean face at its true depth [mm]."""
-    return np.asarray(mean_face()[:CANONICAL_POINTS] * (1, 1, DEPTH_GAIN))
+def _centred_model() -> NDArray[np.float64]:
+    """Take the skin of the mean face at its true depth, from its middle [mm]."""
+    skin = mean_face()[:CANONICAL_POINTS] * (1, 1, DEPTH_GAIN)
+    return np.asarray(skin - skin.mean(axis=0))

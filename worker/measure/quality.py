@@ -23,11 +23,14 @@ from worker.measure.expression import (
     Expression,
 )
 from worker.measure.geometry import outer_eye_distance_px
-from worker.measure.landmarks import CANONICAL_POINTS, LEFT_EYE_OUTER, RIGHT_EYE_OUTER
+from worker.measure.landmarks import CANONICAL_POINTS
 from worker.measure.occlusion import COVERED, Occlusion
+from worker.measure.sharpness import edge_slope
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+__all__ = ["COMPONENTS", "FullFacts", "assess", "edge_slope", "overall"]
 
 COMPONENTS: Final = (
     "sharpness",
@@ -84,19 +87,6 @@ _WHITE, _BLACK = 247, 8
 pupils of a good photo are still above."""
 _TWENTIETH: Final = 0.05
 _LUMINANCE: Final = np.array([0.299, 0.587, 0.114])
-
-_SHARP_UNIT_PX: Final = 200.0
-"""Edges are judged with this many px between the outer eye corners, what an iris needs to be a ruler. A smaller face is
-enlarged to it, and reads as blurred as it is at this scale."""
-_EYE_BOX: Final = (0.40, 0.26)
-"""Width and height around each eye, brow and lashes included [outer eye distances]."""
-_ALONG_PX: Final = 5
-"""Pixels averaged along an edge: lids and lashes are longer than that, noise is not."""
-_NEAR_PX, _FAR_PX = 2, 8
-"""Distances over which an edge rises: of a sharp one nearly all within the first, of a blurred one a quarter."""
-_STEEPEST: Final = 0.98
-_NOISE_TO_STEEPEST: Final = 3.0
-"""Noise alone has its steepest fiftieth at 3.4 times its median (2.33 ÷ 0.674 for a normal one)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,101 +177,14 @@ def overall(components: dict[str, int | None]) -> int:
     return min(value for value in components.values() if value is not None)
 
 
-def edge_slope(pixels: NDArray[np.uint8], landmarks: NDArray[np.float64]) -> float:
-    """Measure how steep the steepest edges around the eyes are, whatever their contrast.
-
-    The rise of the steepest edges over 2 px, over their rise over 8 px, at 200 px between the outer eye corners. Both
-    are averaged along the edge, and what noise alone would give is taken off.
-
-    Parameters
-    ----------
-    pixels : ndarray of uint8, shape (h, w, 3)
-        RGB, C-contiguous.
-    landmarks : ndarray of float64, shape (478, 3)
-        The mesh [px of `pixels`].
-
-    Returns
-    -------
-    float
-        1 for a step, 0.25 for an even ramp; 0 where there is no edge at all.
-    """
-    boxes = _eye_boxes(pixels, landmarks)
-    near_rise = far_rise = noise = 0.0
-    for axis in (1, 2):
-        along = _averaged(boxes, axis=3 - axis)
-        near, far = (np.abs(_difference(along, distance, axis)).ravel() for distance in (_NEAR_PX, _FAR_PX))
-        middle, steepest = near.size // 2, int(_STEEPEST * near.size)
-        near.partition((middle, steepest))
-        noise += float(near[middle])
-        near_rise += float(near[steepest])
-        steepest = int(_STEEPEST * far.size)
-        far.partition(steepest)
-        far_rise += float(far[steepest])
-    if far_rise <= 0:
-        return 0.0
-    return float(np.sqrt(max(near_rise**2 - (_NOISE_TO_STEEPEST * noise) ** 2, 0.0))) / far_rise
-
-
-def _eye_boxes(pixels: NDArray[np.uint8], landmarks: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Resample the green of both eyes, upright, at `_SHARP_UNIT_PX`; shape (2, height, width)."""
-    unit_px = outer_eye_distance_px(landmarks)
-    flat = landmarks[:, :2]
-    across = (flat[LEFT_EYE_OUTER] - flat[RIGHT_EYE_OUTER]) / max(unit_px, 1.0)
-    down = np.array([-across[1], across[0]])
-    scale = unit_px / _SHARP_UNIT_PX
-    columns, rows = (np.arange(round(side * _SHARP_UNIT_PX)) - side * _SHARP_UNIT_PX / 2 for side in _EYE_BOX)
-    middles = np.stack([(flat[33] + flat[133]) / 2, (flat[263] + flat[362]) / 2])
-    middles = middles - 0.05 * unit_px * down  # the brow belongs to it
-    across, down = across[:, np.newaxis, np.newaxis], down[:, np.newaxis, np.newaxis]
-    grid = scale * (columns * across + rows[:, np.newaxis] * down)
-    places = middles.T[:, :, np.newaxis, np.newaxis] + grid[:, np.newaxis]
-    if scale < 2:  # noqa: PLR2004 - below, bilinear samples miss no pixel
-        return _bilinear(pixels, *places)
-    step = scale / 4 * np.array([-1.0, 1.0])
-    shifts = [(x * across + y * down)[:, np.newaxis] for x in step for y in step]
-    return np.asarray(sum(_bilinear(pixels, *(places + shift)) for shift in shifts) / len(shifts), dtype=np.float32)
-
-
-def _bilinear(pixels: NDArray[np.uint8], across: NDArray[np.float64], down: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Read the green between px: `across` and `down` are x and y of the places [px], of any one shape."""
-    height, width = pixels.shape[:2]
-    x = across.clip(0, width - 1.001).astype(np.float32)
-    y = down.clip(0, height - 1.001).astype(np.float32)
-    left, top = x.astype(np.intp), y.astype(np.intp)
-    x -= left
-    y -= top
-    green = pixels.reshape(-1)[1:]
-    at = 3 * (top * width + left)
-    below = 3 * width if height > 1 else 0
-    beside = 3 if width > 1 else 0
-    before = 1 - x
-    upper = green.take(at) * before + green.take(at + beside) * x
-    at += below
-    lower = green.take(at) * before + green.take(at + beside) * x
-    return np.asarray(upper * (1 - y) + lower * y, dtype=np.float32)
-
-
-def _averaged(boxes: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
-    length = boxes.shape[axis] - _ALONG_PX + 1
-    parts = [boxes[:, k : k + length] if axis == 1 else boxes[:, :, k : k + length] for k in range(_ALONG_PX)]
-    return np.asarray(sum(parts) / _ALONG_PX, dtype=np.float32)
-
-
-def _difference(boxes: NDArray[np.float32], distance: int, axis: int) -> NDArray[np.float32]:
-    if axis == 1:
-        return np.asarray(boxes[:, distance:] - boxes[:, :-distance])
-    return np.asarray(boxes[:, :, distance:] - boxes[:, :, :-distance])
-
-
 def _luma_at_mesh(pixels: NDArray[np.uint8], landmarks: NDArray[np.float64]) -> NDArray[np.float64]:
     """Take the pixel at each point of the skin: a bounded sample of the face, whatever its size."""
     height, width = pixels.shape[:2]
-    places = np.rint(landmarks[:CANONICAL_POINTS, :2]).astype(np.intp)
-    inside = ((places >= 0) & (places < (width, height))).all(axis=1)
+    x, y = np.rint(landmarks[:CANONICAL_POINTS, :2].T).astype(np.intp)
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
     if not inside.any():
         return np.zeros(1)
-    x, y = places[inside].T
-    return np.asarray(pixels[y, x] @ _LUMINANCE)
+    return np.asarray(pixels.reshape(-1, 3).take((y * width + x)[inside], axis=0) @ _LUMINANCE)
 
 
 def _twentieths(luma: NDArray[np.float64]) -> tuple[float, float]:

@@ -12,9 +12,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final, NamedTuple
 
-import numpy as np
-from numpy.typing import ArrayLike
-
 from shared.measurement_definition import Kind, MeasurementDefinition, Region
 from shared.results import MeasurementStatus
 from worker.measure.occlusion import COVERED, SURELY_COVERED
@@ -141,11 +138,11 @@ def _cropped(definition: MeasurementDefinition, facts: FaceFacts) -> Measurement
     return _NOT_MEASURABLE if facts.outside.intersection(definition.landmarks) else _OK
 
 
-def _too_small(_: MeasurementDefinition, facts: FaceFacts) -> MeasurementStatus:
+def _too_small(facts: FaceFacts) -> MeasurementStatus:
     return _SMALL_PX.below(facts.outer_eye_distance_px)
 
 
-def _blurred(_: MeasurementDefinition, facts: FaceFacts) -> MeasurementStatus:
+def _blurred(facts: FaceFacts) -> MeasurementStatus:
     return _EDGE_SLOPE.below(facts.edge_slope)
 
 
@@ -157,14 +154,18 @@ def _too_close(definition: MeasurementDefinition, facts: FaceFacts) -> Measureme
 
 
 def _turned(definition: MeasurementDefinition, facts: FaceFacts) -> MeasurementStatus:
-    if definition.kind is Kind.TO_MIDLINE:
-        turns = [_TO_MIDLINE_TURN]
-    elif _MIDLINE.issuperset(definition.landmarks):
-        turns = [_LENGTH_TURN]
-    else:
-        turns = [_TURN_OF[region] for region in definition.needs]
+    turns = _turns_for(definition.kind, definition.landmarks, definition.needs)
     yaw, pitch = abs(facts.yaw_deg), abs(facts.pitch_deg)
     return _worst([status for turn in turns for status in (turn.yaw.above(yaw), turn.pitch.above(pitch))])
+
+
+@cache
+def _turns_for(kind: Kind, landmarks: tuple[int, ...], needs: tuple[Region, ...]) -> tuple[_Turn, ...]:
+    if kind is Kind.TO_MIDLINE:
+        return (_TO_MIDLINE_TURN,)
+    if _MIDLINE.issuperset(landmarks):
+        return (_LENGTH_TURN,)
+    return tuple(_TURN_OF[region] for region in needs)
 
 
 def _eyes_closed(definition: MeasurementDefinition, facts: FaceFacts) -> MeasurementStatus:
@@ -174,49 +175,51 @@ def _eyes_closed(definition: MeasurementDefinition, facts: FaceFacts) -> Measure
     return _NOT_MEASURABLE if max(definition.landmarks) >= _FIRST_IRIS_POINT else _UNRELIABLE
 
 
-def _glasses(_: MeasurementDefinition, facts: FaceFacts) -> MeasurementStatus:
+def _glasses(facts: FaceFacts) -> MeasurementStatus:
     """Dark lenses hide the eyes; clear ones shift them, by 6 % of their distance from the middle of a -4 D lens."""
     return _NOT_MEASURABLE if facts.sunglasses else _UNRELIABLE if facts.glasses >= COVERED else _OK
 
 
-def _mouth_open(_: MeasurementDefinition, facts: FaceFacts) -> MeasurementStatus:
+def _mouth_open(facts: FaceFacts) -> MeasurementStatus:
     return _UNRELIABLE if facts.mouth_open and facts.mouth_covered < COVERED else _OK
 
 
-def _expression(_: MeasurementDefinition, facts: FaceFacts) -> MeasurementStatus:
+def _expression(facts: FaceFacts) -> MeasurementStatus:
     return _UNRELIABLE if facts.smiling and facts.mouth_covered < COVERED else _OK
 
 
-_When = Callable[[MeasurementDefinition, FaceFacts], MeasurementStatus]
+_OfFace = Callable[[FaceFacts], MeasurementStatus]
+_OfMeasurement = Callable[[MeasurementDefinition, FaceFacts], MeasurementStatus]
 
 
-def _covered(sureness: Callable[[FaceFacts], float]) -> _When:
+def _covered(sureness: Callable[[FaceFacts], float]) -> _OfFace:
     """Distrust what is covered.
 
     Behind a mask drawn over London faces and detected anew, the mouth's width scatters by 10 to 17 % and the face's
     length comes out 6 to 14 % short; distances between the eyes stay within 0.5 %.
     """
 
-    def when(_: MeasurementDefinition, facts: FaceFacts) -> MeasurementStatus:
+    def of_face(facts: FaceFacts) -> MeasurementStatus:
         sure = sureness(facts)
         return _NOT_MEASURABLE if sure >= SURELY_COVERED else _UNRELIABLE if sure >= COVERED else _OK
 
-    return when
+    return of_face
 
 
 _EVERYWHERE: Final = frozenset(Region)
 
 
 class _Rule(NamedTuple):
-    """One reason: which measurements it concerns, by what they need, and how badly."""
+    """One reason: which measurements it concerns, by what they need, and how badly: all of them alike, or each."""
 
     reason: str
     regions: frozenset[Region]
-    when: _When
+    of_face: _OfFace | None = None
+    of_measurement: _OfMeasurement | None = None
 
 
 _RULES: Final = (
-    _Rule("cropped", _EVERYWHERE, _cropped),
+    _Rule("cropped", _EVERYWHERE, of_measurement=_cropped),
     _Rule("face_too_small", _EVERYWHERE, _too_small),
     _Rule("blurred", _EVERYWHERE, _blurred),
     _Rule("mouth_covered", frozenset((Region.MOUTH,)), _covered(lambda facts: facts.mouth_covered)),
@@ -224,12 +227,40 @@ _RULES: Final = (
     _Rule("nose_covered", frozenset((Region.NOSE,)), _covered(lambda facts: facts.nose_covered)),
     _Rule("forehead_covered", frozenset((Region.FOREHEAD,)), _covered(lambda facts: facts.forehead_covered)),
     _Rule("glasses", frozenset((Region.EYES,)), _glasses),
-    _Rule("eyes_closed", frozenset((Region.EYES,)), _eyes_closed),
-    _Rule("head_turned", _EVERYWHERE, _turned),
-    _Rule("too_close", _EVERYWHERE, _too_close),
+    _Rule("eyes_closed", frozenset((Region.EYES,)), of_measurement=_eyes_closed),
+    _Rule("head_turned", _EVERYWHERE, of_measurement=_turned),
+    _Rule("too_close", _EVERYWHERE, of_measurement=_too_close),
     _Rule("mouth_open", frozenset((Region.MOUTH, Region.CHIN)), _mouth_open),
     _Rule("expression", frozenset((Region.MOUTH, Region.CHIN, Region.NOSE)), _expression),
 )
+
+
+class Judge:
+    """Judges the measurements of one face.
+
+    Parameters
+    ----------
+    facts : FaceFacts
+        The face in the photo. What they say of all measurements alike is found out once.
+    """
+
+    def __init__(self, facts: FaceFacts) -> None:
+        self._facts = facts
+        self._of_face = {rule.reason: rule.of_face(facts) for rule in _RULES if rule.of_face}
+
+    def of(self, definition: MeasurementDefinition) -> tuple[MeasurementStatus, list[str]]:
+        """Judge one measurement, as `judge` does."""
+        scale = _NOT_MEASURABLE if self._facts.scale_status is None else self._facts.scale_status
+        statuses, reasons = [scale], []
+        for rule in _rules_concerning(definition.needs):
+            of_all = self._of_face.get(rule.reason, _OK)
+            status = rule.of_measurement(definition, self._facts) if rule.of_measurement else of_all
+            if status is not _OK:
+                statuses.append(status)
+                reasons.append(rule.reason)
+        if scale is not _OK:
+            reasons.extend(self._facts.scale_reasons or ("scale_uncertain",))
+        return _worst(statuses), list(dict.fromkeys(reasons))
 
 
 def judge(definition: MeasurementDefinition, facts: FaceFacts) -> tuple[MeasurementStatus, list[str]]:
@@ -249,40 +280,12 @@ def judge(definition: MeasurementDefinition, facts: FaceFacts) -> tuple[Measurem
     reasons : list of str
         Every reason that holds, the scale's last; empty when `ok`.
     """
-    found = [(rule.reason, rule.when(definition, facts)) for rule in _rules_concerning(definition.needs)]
-    holding = [(reason, status) for reason, status in found if status is not _OK]
-    scale = _NOT_MEASURABLE if facts.scale_status is None else facts.scale_status
-    status = _worst([scale, *(status for _, status in holding)])
-    reasons = [reason for reason, _ in holding]
-    if scale is not _OK:
-        reasons.extend(facts.scale_reasons or ("scale_uncertain",))
-    return status, list(dict.fromkeys(reasons))
+    return Judge(facts).of(definition)
 
 
 @cache
 def _rules_concerning(needs: tuple[Region, ...]) -> tuple[_Rule, ...]:
     return tuple(rule for rule in _RULES if rule.regions.intersection(needs))
-
-
-def points_outside(places: ArrayLike, width_px: int, height_px: int) -> frozenset[int]:
-    """Tell which points lie outside a photo.
-
-    Parameters
-    ----------
-    places : array_like, shape (n, 2)
-        x and y of each point [px of the full photo], (0, 0) the centre of the first px.
-    width_px, height_px : int
-        Size of the full photo [px].
-
-    Returns
-    -------
-    frozenset of int
-        Their indices.
-    """
-    half_px = 1 / 2
-    xy = np.asarray(places, dtype=np.float64)
-    inside = ((xy >= -half_px) & (xy <= np.array([width_px, height_px]) - half_px)).all(axis=1)
-    return frozenset(np.flatnonzero(~inside).tolist())
 
 
 def _worst(statuses: Iterable[MeasurementStatus]) -> MeasurementStatus:

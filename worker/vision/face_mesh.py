@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 
 from worker.vision.faces import Detection, MeshFace, Region, largest_first
-from worker.vision.graphs import DETECTOR_GRAPH, MESH_GRAPH, DetectionRange
+from worker.vision.graphs import DETECTOR_GRAPH, MESH_GRAPH, AnswersByName, DetectionRange
 from worker.vision.landmark_list import coordinates
 from worker.vision.quiet import quiet_stderr
 
@@ -168,7 +168,7 @@ class FaceMesh:
         _check_pixels(pixels)
         found = self._run(detection_range, pixels)
         height, width = pixels.shape[:2]
-        distinct = {rect.SerializeToString() for rect in found.distinct_regions or ()}
+        distinct = {rect.SerializeToString() for rect in found.get("distinct_regions") or ()}
         return [
             Detection(
                 score=float(detection.score[0]),
@@ -184,7 +184,7 @@ class FaceMesh:
                 ),
                 distinct=rect.SerializeToString() in distinct,
             )
-            for detection, rect in zip(found.detections or (), found.regions or (), strict=True)
+            for detection, rect in zip(found.get("detections") or (), found.get("regions") or (), strict=True)
         ]
 
     def mesh(self, pixels: NDArray[np.uint8], region: Region) -> NDArray[np.float64] | None:
@@ -209,7 +209,7 @@ class FaceMesh:
         """
         _check_pixels(pixels)
         height, width = pixels.shape[:2]
-        found = self._run(MESH_GRAPH, pixels, region=_rect(region, width, height)).landmarks
+        found = self._run(MESH_GRAPH, pixels, region=_rect(region, width, height)).get("landmarks")
         if found is None:
             return None
         landmarks: NDArray[np.float64] = coordinates(found) * (width, height, width)
@@ -257,11 +257,12 @@ def _start_graph(name: str) -> Any:
     """Start one of the detectors, or the mesh model, and let it read a first picture."""
     preload()
     solution_base = importlib.import_module("mediapipe.python.solution_base")
+    running = type("RunningGraph", (AnswersByName, solution_base.SolutionBase), {})
     picture = np.zeros((_FIRST_PICTURE_PX, _FIRST_PICTURE_PX, _RGB_CHANNELS), np.uint8)
     inputs: dict[str, Any] = {"image": picture}
     with quiet_stderr():
         if name == MESH_GRAPH:
-            graph = solution_base.SolutionBase(
+            graph = running(
                 graph_config=_single_threaded_config(MESH_GRAPH),
                 side_inputs={"with_attention": True},
                 calculator_params={"mesh__ThresholdingCalculator.threshold": MIN_MESH_CONFIDENCE},
@@ -271,7 +272,7 @@ def _start_graph(name: str) -> Any:
             config = _single_threaded_config(DETECTOR_GRAPH % (name, MAX_FACES))
             [scoring] = [node.name for node in config.node if node.calculator == "TensorsToDetectionsCalculator"]
             scores = {f"{scoring}.min_score_thresh": MIN_SCORES[DetectionRange(name)]}
-            graph = solution_base.SolutionBase(graph_config=config, calculator_params=scores)
+            graph = running(graph_config=config, calculator_params=scores)
         graph.process(inputs)  # the models are loaded, and complain, with the first picture
     return graph
 

@@ -32,12 +32,14 @@ landmarks to 1.1 % of that distance on average, the pupils' distance to 0.6 % (S
 25 px the mouth comes out 5 % short and spreads by 5 % (31 portraits, `bench/finding.py`). The iris has its 8 px only
 from 58 px on, but other scales do without it."""
 
-_MESH_POINTS_OF_KEYPOINTS: Final = (
-    (RIGHT_EYE_OUTER, RIGHT_EYE_INNER),
-    (LEFT_EYE_OUTER, LEFT_EYE_INNER),
-    (NOSE_TIP, NOSE_TIP),
-    (UPPER_LIP_INNER, LOWER_LIP_INNER),
-)
+_ONE, _OTHER = np.array(
+    [
+        (RIGHT_EYE_OUTER, RIGHT_EYE_INNER),
+        (LEFT_EYE_OUTER, LEFT_EYE_INNER),
+        (NOSE_TIP, NOSE_TIP),
+        (UPPER_LIP_INNER, LOWER_LIP_INNER),
+    ]
+).T
 """The detectors' first four keypoints (BlazeFace: right eye, left eye, nose tip, mouth), each as the middle of two
 mesh points. The last two, the ears, lie where the mesh has none."""
 
@@ -57,9 +59,9 @@ def disagreement(landmarks: NDArray[np.float64], detection: Detection) -> float:
     float
         The mean distance over eyes, nose and mouth, in widths of the detector's box: 0.01 to 0.05 for portraits.
     """
-    of_mesh = landmarks[_MESH_POINTS_OF_KEYPOINTS, :2].mean(axis=1)
-    of_detection = detection.keypoints[: len(_MESH_POINTS_OF_KEYPOINTS)]
-    return float(np.linalg.norm(of_mesh - of_detection, axis=1).mean() / detection.width_px)
+    of_mesh = (landmarks[_ONE, :2] + landmarks[_OTHER, :2]) / 2
+    apart_x, apart_y = (of_mesh - detection.keypoints[: len(_ONE)]).T
+    return float(np.hypot(apart_x, apart_y).mean()) / detection.width_px
 
 
 def too_small(landmarks: NDArray[np.float64]) -> str | None:
