@@ -49,6 +49,15 @@ class ClientSocket(socket.socket):
         client.slow_readers = slow_readers
         return client
 
+    def settimeout(self, value: float | None, /) -> None:
+        """Set how long a call may take [s], None without end; the system is asked only where that changes anything."""
+        if value != self.gettimeout():
+            super().settimeout(value)
+
+    def setblocking(self, flag: bool, /) -> None:
+        """Have calls wait, or not."""
+        self.settimeout(None if flag else 0.0)
+
     def end_answer(self) -> None:
         """Have the next answer begin anew, and give back the place that this one had."""
         self._grace_s = _GRACE_S

@@ -12,6 +12,8 @@ from gunicorn.http.message import Request
 from gunicorn.http.parser import RequestParser
 from gunicorn.workers.gthread import TConn
 
+from api.request_heads import MAX_HEAD_BYTES, Progress, progress_of
+
 
 class WatchedBody(Body):  # type: ignore[misc]
     """A body that knows whether it has been read to its end, and tells when it is."""
@@ -102,6 +104,20 @@ class Connection(TConn):  # type: ignore[misc]
         self.parser = WatchedParser(cfg, sock, client)
         self.initialized = True  # no TLS and no HTTP/2: nothing is left to be settled in a thread
         self._linger = linger
+
+    def receive(self) -> Progress | None:
+        """Take what has come, without waiting, and tell how far the head is; None if the client has gone."""
+        progress = progress_of(self.received)
+        if progress is not Progress.INCOMPLETE:
+            return progress
+        try:
+            data = self.sock.recv(MAX_HEAD_BYTES, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return progress
+        except OSError:
+            return None
+        self.received += data
+        return progress_of(self.received) if data else None
 
     def close(self, graceful: bool = False) -> None:
         """End the connection; where an answer was sent, so that it is received."""

@@ -14,25 +14,30 @@ import socket
 import threading
 import time
 from collections import OrderedDict
-from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from selectors import EVENT_READ
 from typing import Any, Final
 
+from gunicorn import util
 from gunicorn.errors import ConfigError
+from gunicorn.http import wsgi
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
 from api.client_sockets import ClientSocket, SlowReaders
 from api.connections import Connection
+from api.joined_answers import JoinedAnswer
 from api.lingering import Lingering
 from api.problems import INTERNAL_ERROR, ProblemError
 from api.raw_problems import HEAD_TOO_LONG, HEAD_TOO_SLOW, NO_PLACE, NOT_HTTP, problem_of, raw_answer
-from api.request_heads import MAX_HEAD_BYTES, Progress, awaits_body, progress_of
+from api.request_heads import Progress, awaits_body
+from api.request_threads import RequestThreads
 from shared.config import Settings
 
 _PASSING_OVER_S: Final = 0.2
 """For a body that nobody read and whose bytes lie here; any other ends its connection."""
+_BEAT_S: Final = 1.0
+"""How often the arbiter hears that this process is well; gunicorn's own loop would tell it at every event."""
 _FILES_BESIDE: Final = 1024
 """What a process may have open beside connections: those that end, those to the stores, uploads in the spool folder."""
 _NOTHING_THERE: Final = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED})
@@ -59,6 +64,7 @@ class HeadFirstWorker(ThreadWorker):  # type: ignore[misc]
         self._heads: _Waiting = OrderedDict()
         self._queued_uploads: _Waiting = OrderedDict()
         self._uploading: set[Connection] = set()
+        self._beat_at_s = 0.0
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
@@ -83,10 +89,21 @@ class HeadFirstWorker(ThreadWorker):  # type: ignore[misc]
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         super().init_process()
 
+    def get_thread_pool(self) -> RequestThreads:
+        """Return the threads that answer."""
+        return RequestThreads(self.cfg.threads)
+
     def run(self) -> None:
         """Serve until told to stop."""
         self._lingering = Lingering(self.poller)
         super().run()
+
+    def notify(self) -> None:
+        """Tell the arbiter that this process is well, if it was not told lately."""
+        now_s = time.monotonic()
+        if now_s >= self._beat_at_s:
+            self._beat_at_s = now_s + _BEAT_S
+            super().notify()
 
     # A connection that has come, or comes back for its next request
 
@@ -109,8 +126,7 @@ class HeadFirstWorker(ThreadWorker):  # type: ignore[misc]
     def enqueue_req(self, conn: Connection) -> None:
         """Have a request served once its head is there; called whenever a connection may have one."""
         conn.received += conn.parser.unreader.take_buffered()
-        conn.sock.setblocking(False)
-        progress = _receive(conn)
+        progress = conn.receive()
         if progress is Progress.INCOMPLETE:
             conn.until_s = time.monotonic() + (self._head_s if self.alive else STOP_KEEPALIVE_LINGER)
             self._heads[conn] = None
@@ -119,7 +135,7 @@ class HeadFirstWorker(ThreadWorker):  # type: ignore[misc]
             self._decide(conn, progress)
 
     def _on_readable(self, conn: Connection, _: Any) -> None:
-        progress = _receive(conn)
+        progress = conn.receive()
         if progress is not Progress.INCOMPLETE:
             self._unwatch(conn)
             self._decide(conn, progress)
@@ -149,12 +165,22 @@ class HeadFirstWorker(ThreadWorker):  # type: ignore[misc]
     def _hand_over(self, conn: Connection) -> None:
         conn.parser.unreader.unread(bytes(conn.received))
         conn.received.clear()
-        super().enqueue_req(conn)
+        self.tpool.give(partial(self._serve, conn))
 
-    def finish_request(self, conn: Connection, fs: Future[Any]) -> None:
+    def finish_request(self, conn: Connection, is_kept: bool) -> None:
         """Go on with a connection whose request was answered."""
         self._body_has_come(conn)
-        super().finish_request(conn, fs)
+        if not is_kept:
+            self.nr_conns -= 1
+            conn.close(graceful=True)
+        elif conn.parser.unreader.buf.getvalue():
+            self.enqueue_req(conn)  # its next request has come already, and does not show at the socket any more
+        else:
+            conn.set_timeout()
+            if not self.alive:
+                conn.timeout = min(conn.timeout, time.monotonic() + STOP_KEEPALIVE_LINGER)
+            self.keepalived_conns.append(conn)
+            self.poller.register(conn.sock, EVENT_READ, partial(self.on_client_socket_readable, conn))
 
     def _body_has_come(self, conn: Connection) -> None:
         self._uploading.discard(conn)
@@ -203,26 +229,61 @@ class HeadFirstWorker(ThreadWorker):  # type: ignore[misc]
         answer, request_id = raw_answer(problem)
         self.log.info("request %s is refused: %s", request_id, problem.kind.code)
         with suppress(OSError):  # the client has gone
-            conn.sock.send(answer)
+            conn.sock.send(answer, socket.MSG_DONTWAIT)
         self.nr_conns -= 1
         conn.close(graceful=True)
 
     # In a request's thread
 
-    def handle_request(self, req: Any, conn: Connection) -> Any:
+    def _serve(self, conn: Connection) -> None:
+        is_kept = False
+        try:
+            is_kept = self.handle(conn)
+        except BaseException:  # the outer wall of a thread: its connection ends, and others go on
+            self.log.exception("a connection is given up")
+        self.method_queue.defer(self.finish_request, conn, is_kept)
+
+    def handle_request(self, req: Any, conn: Connection) -> bool:
         """Let the app answer; a client that is too slow to take the answer is no fault of ours."""
         if conn in self._uploading:
             req.body.on_end = partial(self.method_queue.defer, self._body_has_come, conn)
         try:
-            return super().handle_request(req, conn)
+            return self._answer(req, conn)
         except TimeoutError as error:
             self.log.info("an answer is broken off: %s", error)
             return False
         finally:
             conn.sock.end_answer()
 
+    def _answer(self, req: Any, conn: Connection) -> bool:
+        """Do what gunicorn's `handle_request` does, but for its hooks; tell whether the client may go on."""
+        answer, environ = wsgi.create(req, conn.sock, conn.client, conn.server, self.cfg, response_class=JoinedAnswer)
+        environ["wsgi.multithread"] = True
+        self.nr += 1
+        if self.nr >= self.max_requests:
+            self.alive = False
+        if not self.alive or not self.cfg.keepalive or len(self.keepalived_conns) >= self.max_keepalived:
+            answer.force_close()
+        try:
+            answer.send(self.wsgi(environ, answer.start_response))
+        except OSError:
+            raise
+        except (Exception, SystemExit) as error:
+            if not answer.headers_sent:
+                raise
+            # Another status on the same connection would be read as a part of this answer.
+            self.log.exception("an answer is broken off")
+            util.close_graceful(conn.sock)
+            raise StopIteration from error
+        return not answer.should_close()
+
     def _keepalive_after(self, conn: Connection, keepalive: Any) -> bool:
-        return bool(keepalive and conn.parser.finish_body(deadline=time.monotonic() + _PASSING_OVER_S))
+        if not keepalive:
+            return False
+        # Reading to the end of what has been read to its end would cost two calls to set the socket's time limit.
+        return bool(
+            conn.parser.mesg.body.is_at_end or conn.parser.finish_body(deadline=time.monotonic() + _PASSING_OVER_S)
+        )
 
     def handle_error(self, _: Any, client: socket.socket, __: Any, exc: BaseException) -> None:
         """Answer to what the parser refuses, and to faults, with a problem; neither answer nor log names what came."""
@@ -234,18 +295,3 @@ class HeadFirstWorker(ThreadWorker):  # type: ignore[misc]
             self.log.info("request %s is refused: %s", request_id, type(exc).__name__)
         with suppress(OSError):
             client.send(answer, socket.MSG_DONTWAIT)
-
-
-def _receive(conn: Connection) -> Progress | None:
-    """Take what has come, and tell how far the head is; None if the client has gone."""
-    progress = progress_of(conn.received)
-    if progress is not Progress.INCOMPLETE:
-        return progress
-    try:
-        data = conn.sock.recv(MAX_HEAD_BYTES)
-    except BlockingIOError:
-        return progress
-    except OSError:
-        return None
-    conn.received += data
-    return progress_of(conn.received) if data else None

@@ -15,6 +15,7 @@ from flask import Response
 from shared.errors import JobNotFound, RecordsUnavailable, Transient
 from shared.jobs.lifecycle import JobLifecycle
 from shared.jobs.record import JobRecord
+from shared.jobs.store import PlacedJob
 from shared.schemas import FaceCoordinates, Job, JobStatus
 from shared.views import job_view
 
@@ -28,11 +29,15 @@ _LEGACY_LANDMARKS: Final = 468
 
 def job_model(jobs: JobLifecycle, record: JobRecord) -> Job:
     """Return a job as clients see it, without its result."""
-    position: int | None = None
+    return job_view(record, queue_position=queue_position(jobs, record))
+
+
+def queue_position(jobs: JobLifecycle, record: JobRecord) -> int | None:
+    """Return how far from being measured a job is, 1 being next; None if it is not queued, or that cannot be told."""
     if record.status is JobStatus.QUEUED:
         with suppress(RecordsUnavailable):  # a detail: no reason to refuse the rest
-            position = jobs.store.queue_position(record)
-    return job_view(record, queue_position=position)
+            return jobs.store.queue_position(record)
+    return None
 
 
 def model_json(model: Any) -> bytes:
@@ -52,9 +57,10 @@ def job_response(
     return _with_result(jobs, record, head, status=status, headers=headers or {})
 
 
-def conditional_job_response(jobs: JobLifecycle, record: JobRecord, known_etags: Any) -> Response:
+def conditional_job_response(jobs: JobLifecycle, placed: PlacedJob, known_etags: Any) -> Response:
     """Answer with a job, or with 304 when the client holds the same already; then no result is read."""
-    head = model_json(job_model(jobs, record))
+    record = placed.record
+    head = model_json(job_view(record, queue_position=placed.position))
     # The result is written once for a run, so all that can differ is in the head.
     etag = hashlib.sha256(head).hexdigest()[:32]
     headers = {"ETag": f'"{etag}"', "Cache-Control": "private, no-cache"}

@@ -8,8 +8,11 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Final
 
 import orjson
@@ -21,8 +24,12 @@ from shared.redaction import redact
 OWN: Final = ("api", "worker", "shared", "gunicorn")
 """Whose lines are logged from the level that is set; those of all others from `WARNING`."""
 
-_CONTEXT: Final = ("request_id", "tenant", "job", "batch", "attempt", "delivery")
+_CONTEXT: Final = frozenset({"request_id", "tenant", "job", "batch", "attempt", "delivery"})
 """What a line may be about; nothing else is bound."""
+_NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
+_about: Final[ContextVar[Mapping[str, object]]] = ContextVar("about", default=_NOTHING)
+_OF_EVERY_RECORD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+"""What `logging` knows of a line beside what its caller gave."""
 
 
 def configure_logging(settings: Settings) -> None:
@@ -33,14 +40,39 @@ def configure_logging(settings: Settings) -> None:
     for name in OWN:
         logging.getLogger(name).setLevel(settings.log_level)
     logging.captureWarnings(capture=True)
+    # No line tells by which thread or from where in the code it came, and to find out costs as much as to write it.
+    logging.logThreads = logging.logMultiprocessing = False
+    logging._srcfile = None  # noqa: SLF001  as Python's "Logging HOWTO" has it
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_uncaught_in_thread
 
 
+class JsonLines(logging.Formatter):
+    """One object of JSON a line, its fields in the order in which they were found out."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record."""
+        event: dict[str, Any] = {"event": record.getMessage()}
+        if record.stack_info:
+            event["stack_info"] = record.stack_info
+        event |= _about.get()
+        event["level"] = record.levelname.lower()
+        event["logger"] = record.name
+        event |= {name: value for name, value in vars(record).items() if name not in _OF_EVERY_RECORD}
+        event["timestamp"] = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        event["process"] = record.process
+        if record.exc_info and record.exc_info[0] is not None:
+            event["exception"] = self.formatException(record.exc_info)
+        return orjson.dumps(redact(None, "", event), default=str).decode()
+
+
 def _formatter(log_format: str) -> logging.Formatter:
-    as_text = log_format == "text"
+    return JsonLines() if log_format == "json" else _lines_for_a_person()
+
+
+def _lines_for_a_person() -> logging.Formatter:
     before: list[Any] = [
-        structlog.contextvars.merge_contextvars,
+        _add_context,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.ExtraAdder(),
@@ -51,17 +83,13 @@ def _formatter(log_format: str) -> logging.Formatter:
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
         structlog.processors.format_exc_info,
         redact,
+        structlog.dev.ConsoleRenderer(colors=False),
     ]
-    end = (
-        structlog.dev.ConsoleRenderer(colors=False)
-        if as_text
-        else structlog.processors.JSONRenderer(serializer=_json_line)
-    )
-    return structlog.stdlib.ProcessorFormatter(foreign_pre_chain=before, processors=[*last, end])
+    return structlog.stdlib.ProcessorFormatter(foreign_pre_chain=before, processors=last)
 
 
-def _json_line(event: dict[str, Any], **_: Any) -> str:
-    return orjson.dumps(event, default=str).decode()
+def _add_context(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    return {**_about.get(), **event}
 
 
 def _add_process(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
@@ -86,28 +114,31 @@ def _log_uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
 
 def forget_context() -> None:
     """Begin a thread of work: nothing is bound."""
-    structlog.contextvars.clear_contextvars()
+    _about.set(_NOTHING)
 
 
 def bind_context(**about: object) -> None:
     """Say what the lines of this thread of work are about from now on; see `about`."""
-    structlog.contextvars.bind_contextvars(**_known(about))
+    _about.set({**_about.get(), **_known(about)})
 
 
-def context() -> dict[str, object]:
+def context() -> Mapping[str, object]:
     """Return what the lines of this thread of work are about."""
-    return structlog.contextvars.get_contextvars()
+    return _about.get()
 
 
 @contextmanager
 def about(**about: object) -> Iterator[None]:
     """Say what the lines of the block are about: `request_id`, `tenant`, `job`, `batch`, `attempt`, `delivery`."""
-    with structlog.contextvars.bound_contextvars(**_known(about)):
+    former = _about.set({**_about.get(), **_known(about)})
+    try:
         yield
+    finally:
+        _about.reset(former)
 
 
 def _known(about: dict[str, object]) -> dict[str, object]:
-    strange = about.keys() - set(_CONTEXT)
+    strange = about.keys() - _CONTEXT
     if strange:
         message = f"log lines are not about {sorted(strange)}"
         raise ValueError(message)

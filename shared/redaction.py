@@ -52,6 +52,7 @@ _SUSPECT: Final = re.compile(r"[?#@:=\s]|whsec_")
 """What each pattern needs at least. Few texts have any of it, and to look is an eighth of what the patterns take."""
 _WORDS: Final = re.compile(r"[^a-z]+")
 _NAMES_KEPT: Final = 1024
+_NUMBERS: Final = (int, float)
 
 
 def redact(_: object, __: str, event: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,10 +76,12 @@ def _is_sensitive(name: str) -> bool:
 def _clean(value: Any) -> Any:
     if isinstance(value, str):
         return redact_text(value)
+    if value is None or isinstance(value, _NUMBERS):
+        return value
     if isinstance(value, bytes | bytearray | memoryview):
         return _BYTES
     if isinstance(value, Mapping):
         return {str(name): GONE if _is_sensitive(str(name)) else _clean(part) for name, part in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_clean(part) for part in value]
-    return value if value is None or isinstance(value, bool | int | float) else redact_text(str(value))
+    return redact_text(str(value))

@@ -19,7 +19,15 @@ from api.image_urls import SCHEMA as IMAGE_URL_SCHEMA
 from api.image_urls import URL_FIELD
 from api.options import FORM_ENCODING, OPTION_SCHEMAS, QUERY_PARAMETERS
 from api.preferences import preferred_wait_s
-from api.presenters import conditional_job_response, deleted_response, job_model, job_response, job_url, model_json
+from api.presenters import (
+    conditional_job_response,
+    deleted_response,
+    job_model,
+    job_response,
+    job_url,
+    model_json,
+    queue_position,
+)
 from api.problems import DELETED, problem_responses, unavailable
 from api.uploads import Submission, expected_photo, read_submission, size_of
 from api.webhook_targets import check_webhook_of
@@ -31,7 +39,7 @@ from shared.jobs.idempotency import KeyMark
 from shared.jobs.lifecycle import Upload
 from shared.jobs.record import JobRecord
 from shared.jobs.replays import accepted_job
-from shared.jobs.store import JobQuery
+from shared.jobs.store import JobQuery, PlacedJob
 from shared.names import BATCH_ID_PATTERN, JOB_ID_PATTERN, QueueName
 from shared.observability import bind_context
 from shared.schema_base import Schema
@@ -209,9 +217,11 @@ def wait_for(record: JobRecord, timeout_s: float) -> JobRecord:
 def read_job(path: JobPath, query: WaitQuery) -> Response:
     """Answer with the job, and its result once it has succeeded."""
     here = services()
-    record = here.jobs.find(tenant(), path.job_id)
-    record = wait_for(record, min(query.wait, here.settings.max_wait_s))
-    return conditional_job_response(here.jobs, record, request.if_none_match)
+    placed = here.jobs.find_placed(tenant(), path.job_id)
+    record = wait_for(placed.record, min(query.wait, here.settings.max_wait_s))
+    if record is not placed.record:
+        placed = PlacedJob(record, queue_position(here.jobs, record))
+    return conditional_job_response(here.jobs, placed, request.if_none_match)
 
 
 @bp.get("/jobs", summary="List jobs", responses={"200": JobList, **problem_responses(problems.UNAVAILABLE)})

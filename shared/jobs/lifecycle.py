@@ -37,7 +37,7 @@ from shared.jobs.archive import JobArchive
 from shared.jobs.debts import Debts
 from shared.jobs.idempotency import KeyMark, confirm_key, leave_key
 from shared.jobs.record import JobRecord, new_record
-from shared.jobs.store import Claim, ClaimRefusal, Cleanup, JobQuery, JobStore, Settlement
+from shared.jobs.store import Claim, ClaimRefusal, Cleanup, JobQuery, JobStore, PlacedJob, Settlement
 from shared.names import QueueName, is_job_id, new_job_id
 from shared.results import RetakeHint
 from shared.schemas import JobError, JobOptions, JobStatus
@@ -199,9 +199,17 @@ class JobLifecycle:
 
     def find(self, tenant: str, job_id: str) -> JobRecord:
         """Return a job, from storage if its record was lost; raise `JobNotFound` if there is none."""
+        return self._found(tenant, job_id, self.store.get(job_id) if is_job_id(job_id) else None)
+
+    def find_placed(self, tenant: str, job_id: str) -> PlacedJob:
+        """Return a job as `find` does, with its position in the queue."""
+        placed = self.store.get_placed(job_id) if is_job_id(job_id) else None
+        record = self._found(tenant, job_id, placed.record if placed else None)
+        return placed if placed and record is placed.record else PlacedJob(record)
+
+    def _found(self, tenant: str, job_id: str, record: JobRecord | None) -> JobRecord:
         if not is_job_id(job_id):
             raise JobNotFound(job_id)
-        record = self.store.get(job_id)
         if record is not None and record.tenant != tenant:
             record = None  # and the same steps from here on, so that the time they take tells nothing
         if record is None and not self.store.is_rebuilt():

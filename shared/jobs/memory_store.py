@@ -15,7 +15,7 @@ from shared.jobs.memory_batches import MemoryBatchStore
 from shared.jobs.memory_idempotency import MemoryIdempotencyIndex
 from shared.jobs.memory_state import Entry, MemoryState, Records, atomic
 from shared.jobs.record import JobRecord
-from shared.jobs.store import Claim, ClaimRefusal, Cleanup, CleanupKind, JobQuery, Settlement
+from shared.jobs.store import Claim, ClaimRefusal, Cleanup, CleanupKind, JobQuery, PlacedJob, Settlement
 from shared.metrics import ATTEMPTS, LEASES_LOST, PUT_OFF, REOPENED
 from shared.names import QueueName
 from shared.schemas import JobStatus
@@ -112,6 +112,14 @@ class MemoryJobStore:
         """Return a record, or None."""
         entry = self._state.records.jobs.get(job_id)
         return entry.record if entry else None
+
+    @atomic
+    def get_placed(self, job_id: str) -> PlacedJob | None:
+        """Return a record with its position, or None."""
+        record = self.get(job_id)
+        if record is None:
+            return None
+        return PlacedJob(record, self.queue_position(record) if record.status is JobStatus.QUEUED else None)
 
     @atomic
     def claim(self, job_id: str, *, lease_s: float, max_attempts: int) -> Claim | ClaimRefusal:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.admission.redis_store import RedisAdmissionStore
 from shared.clock import Clock, system_clock, to_ms
-from shared.errors import UnreadableObject
+from shared.errors import RecordsUnavailable, UnreadableObject
 from shared.fetches.redis_store import RedisFetchStore
 from shared.jobs.announcements import Announcement
 from shared.jobs.redis_batches import RedisBatchStore
 from shared.jobs.redis_fields import cleanup_of, error_json, job_of, reference_hash
 from shared.jobs.redis_idempotency import RedisIdempotencyIndex
 from shared.jobs.redis_link import PREFIX, RedisFinishedFeed, RedisLink, decoded
-from shared.jobs.store import Claim, ClaimRefusal, Cleanup, JobQuery, Settlement
+from shared.jobs.store import Claim, ClaimRefusal, Cleanup, JobQuery, PlacedJob, Settlement
 from shared.names import QueueName
 from shared.schemas import JobStatus
 from shared.telemetry.redis_store import RedisMetricStore
@@ -105,6 +106,25 @@ class RedisJobStore:
         """Return a record, or None."""
         fields = self._link.hash(f"job:{job_id}")
         return job_of(job_id, fields) if fields else None
+
+    def get_placed(self, job_id: str) -> PlacedJob | None:
+        """Return a record with its position, or None."""
+        with self._link.commands() as redis:
+            pipeline = redis.pipeline(transaction=False)
+            pipeline.hgetall(f"{PREFIX}job:{job_id}")
+            # Asked for before it is known whether it is there: most that clients ask for one by one are.
+            pipeline.zrank(f"{PREFIX}queued:{QueueName.INTERACTIVE}", job_id)
+            fields, rank = pipeline.execute()
+        if not fields:
+            return None
+        record = job_of(job_id, fields)
+        if record.status is not JobStatus.QUEUED:
+            return PlacedJob(record)
+        if record.queue is QueueName.INTERACTIVE:
+            return PlacedJob(record, None if rank is None else rank + 1)
+        with suppress(RecordsUnavailable):  # a detail: no reason to refuse the rest
+            return PlacedJob(record, self.queue_position(record))
+        return PlacedJob(record)
 
     def claim(self, job_id: str, *, lease_s: float, max_attempts: int) -> Claim | ClaimRefusal:
         """Give a queued job, or one whose lease ran out, to the caller."""

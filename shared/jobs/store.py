@@ -68,6 +68,14 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class PlacedJob:
+    """A job, and how far from being measured it is, 1 being next; None unless it is queued."""
+
+    record: JobRecord
+    position: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Cleanup:
     """One debt to storage."""
 
@@ -156,6 +164,10 @@ class JobStore(Protocol):
 
     def get(self, job_id: str) -> JobRecord | None:
         """Return a record, or None."""
+        ...
+
+    def get_placed(self, job_id: str) -> PlacedJob | None:
+        """Return a record with its position, or None: `get` and `queue_position` in one, which costs less."""
         ...
 
     def claim(self, job_id: str, *, lease_s: float, max_attempts: int) -> Claim | ClaimRefusal:

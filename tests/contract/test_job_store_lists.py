@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from shared.jobs.store import Cleanup, CleanupKind, JobQuery, JobStore
-from shared.names import LOCAL_TENANT, QueueName
+from shared.jobs.store import Cleanup, CleanupKind, JobQuery, JobStore, PlacedJob
+from shared.names import LOCAL_TENANT, QueueName, new_job_id
 from shared.schemas import JobOptions, JobStatus
 from tests.clock import FakeClock
 from tests.contract.records import LEASE_S, claim, end, make_record
@@ -58,6 +58,20 @@ def test_queue_positions_follow_the_order_of_arrival(store: JobStore, clock: Fak
     assert [store.queue_position(record) for record in records] == [1, 2, 3]
     claim(store, records[0].id)
     assert [store.queue_position(record) for record in records] == [None, 1, 2]
+
+
+def test_a_record_comes_with_its_position(store: JobStore) -> None:
+    queued, running, ended = make_record(), make_record(), make_record()
+    in_turns = make_record(queue=QueueName.BULK)
+    for record in (running, ended, queued, in_turns):
+        store.create(record)
+    claim(store, running.id)
+    claim(store, ended.id)
+    store.settle(end(ended, JobStatus.CANCELLED))
+    for record, position in ((queued, 1), (running, None), (ended, None), (in_turns, 1)):
+        placed = store.get_placed(record.id)
+        assert placed == PlacedJob(store.get(record.id), position)  # type: ignore[arg-type]
+    assert store.get_placed(new_job_id()) is None
 
 
 def test_queues_are_apart(store: JobStore, clock: FakeClock) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import re
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,14 +16,72 @@ import pytest
 from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
-from structlog.contextvars import get_contextvars
 
 from shared import redaction
-from shared.observability import about, bind_context, forget_context
+from shared.observability import JsonLines, about, bind_context, context, forget_context
 from shared.redaction import GONE, redact, redact_text
 from tests.core import Core
 
 ROOT = Path(__file__).parents[2]
+
+
+def record_of(message: str, *args: object, level: int = logging.INFO, **extra: object) -> logging.LogRecord:
+    return logging.getLogger("api.trial").makeRecord("api.trial", level, "f", 1, message, args, None, extra=extra)
+
+
+def test_a_line_has_its_fields_in_their_order_and_nothing_else() -> None:
+    forget_context()
+    bind_context(request_id="r", tenant="t", job=None)
+    bind_context(batch="b")
+    line = JsonLines().format(record_of("%s of %d", "one", 2, method="GET", api_key="k", raw=b"x", several=(1, "a")))
+    forget_context()
+    fields = json.loads(line)
+    assert list(fields) == [
+        *("event", "request_id", "tenant", "batch", "level", "logger"),
+        *("method", "api_key", "raw", "several", "timestamp", "process"),
+    ]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", fields.pop("timestamp"))
+    assert fields == {
+        "event": "one of 2",
+        "request_id": "r",
+        "tenant": "t",
+        "batch": "b",
+        "level": "info",
+        "logger": "api.trial",
+        "method": "GET",
+        "api_key": GONE,
+        "raw": "[bytes]",
+        "several": [1, "a"],
+        "process": os.getpid(),
+    }
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize("exc_info", [True, (None, None, None)])
+def test_a_traceback_that_there_is_none_of_is_left_out(exc_info: object) -> None:
+    record = record_of("oh", level=logging.ERROR)
+    record.exc_info = sys.exc_info() if exc_info is True else exc_info  # type: ignore[assignment]
+    assert "exception" not in json.loads(JsonLines().format(record))
+
+
+def test_a_line_is_about_what_is_bound_where_it_is_logged() -> None:
+    forget_context()
+    bind_context(request_id="r")
+    with about(job="j"):
+        assert context() == {"request_id": "r", "job": "j"}
+        with about(job="k", attempt=1):
+            assert context() == {"request_id": "r", "job": "k", "attempt": 1}
+        assert context() == {"request_id": "r", "job": "j"}
+    assert context() == {"request_id": "r"}
+    in_thread: list[object] = []
+    thread = threading.Thread(target=lambda: in_thread.append(dict(context())))
+    thread.start()
+    thread.join()
+    assert in_thread == [{}]
+    forget_context()
+    assert context() == {}
+
+
 PROGRAM = """
 import logging, sys, threading, warnings
 from shared.config import Settings
@@ -243,15 +304,15 @@ def test_the_bytes_of_a_stream_are_counted(
 
 
 def test_lines_of_a_route_are_about_its_request(api: FlaskClient, live_core: Core) -> None:
-    seen: list[dict[str, object]] = []
+    seen: list[object] = []
 
     class Looking:
         def __getattr__(self, name: str) -> object:
-            seen.append(get_contextvars())
+            seen.append(context())
             raise AttributeError(name)
 
     live_core.jobs.objects = Looking()  # type: ignore[assignment]
     with api.post("/v1/jobs", data=JPEG, content_type="image/jpeg", headers={"X-Request-Id": "mine"}) as response:
         assert response.status_code == 500
     assert seen[0] == {"request_id": "mine", "tenant": "local"}
-    assert get_contextvars() == {}
+    assert context() == {}
