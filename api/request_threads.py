@@ -53,13 +53,21 @@ class RequestThreads:
                 raise RuntimeError(message)
             if self._idle:
                 self._idle.pop().put(work)
-            elif len(self._threads) < self._at_most:
-                # A daemon, so that the interpreter comes to `shutdown`, which waits for it.
-                thread = threading.Thread(target=self._run, args=(work,), name="request", daemon=True)
-                self._threads.append(thread)
-                thread.start()
-            else:
+            elif len(self._threads) >= self._at_most or not self._begin(work):
                 self._waiting.append(work)
+
+    def _begin(self, work: Work) -> bool:
+        """Begin a thread; tell whether there is one, for the system may have no more to give."""
+        # A daemon, so that the interpreter comes to `shutdown`, which waits for it.
+        thread = threading.Thread(target=self._run, args=(work,), name="request", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            if not self._threads:
+                raise
+            return False  # those that are there take turns
+        self._threads.append(thread)
+        return True
 
     def shutdown(self, wait: bool = True) -> None:
         """Take no more; the threads end when all that was given is done, which is waited for if asked."""

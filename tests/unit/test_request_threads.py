@@ -120,3 +120,25 @@ def test_a_process_that_ends_without_a_word_answers_first_and_does_not_hang() ->
     command = [sys.executable, "-c", PROGRAM]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     assert (run.returncode, run.stdout) == (3, "answered\n"), run.stderr
+
+
+def test_where_the_system_gives_no_more_threads_those_that_are_there_take_turns(
+    threads: RequestThreads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on, done = threading.Event(), threading.Semaphore(0)
+
+    def hold() -> None:
+        go_on.wait(PATIENCE_S)
+        done.release()
+
+    threads.give(hold)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", _refused)
+        threads.give(done.release)
+    go_on.set()
+    assert all(done.acquire(timeout=PATIENCE_S) for _ in range(2))
+
+
+def _refused(_: threading.Thread) -> None:
+    message = "can't start new thread"
+    raise RuntimeError(message)
