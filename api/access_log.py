@@ -25,6 +25,7 @@ _NO_ROUTE: Final = "none"
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _OTHER: Final = "other"
 _WITHOUT_BODY: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
+_MAKING: Final = frozenset({HTTPStatus.CREATED, HTTPStatus.ACCEPTED, HTTPStatus.OK})
 _CLASS: Final = 100
 _DECIMALS: Final = 1
 
@@ -49,7 +50,8 @@ def log_requests(app: Flask, meter: Meter) -> None:
     def watch(response: Response) -> Response:
         began_s = g.get("began_s", perf_counter())
         method = request.method if request.method in _METHODS else _OTHER
-        route = str(request.url_rule) if request.url_rule else _NO_ROUTE
+        rule = request.url_rule
+        route = rule.rule if rule else _NO_ROUTE
         fields: dict[str, Any] = {
             "method": method,
             "route": route,
@@ -115,14 +117,16 @@ def _ids(view_args: dict[str, Any] | None) -> dict[str, str]:
 
 def _made(response: Response) -> dict[str, str]:
     """Return which job or batch an answer says it has made: what joins a request to the worker's lines."""
-    if response.status_code not in {HTTPStatus.CREATED, HTTPStatus.ACCEPTED, HTTPStatus.OK}:
+    if response.status_code not in _MAKING:
         return {}
-    return _ids({"location": response.headers.get("Location", "").rpartition("/")[2]})
+    # Looked through and not asked: the mapping makes an exception for what is not there.
+    locations = (value for name, value in response.headers if name.lower() == "location")
+    return _ids({"location": next(locations, "").rpartition("/")[2]})
 
 
 def _code(response: Response) -> str | None:
     """Return the code of a problem."""
-    if response.mimetype != "application/problem+json":
+    if response.status_code < HTTPStatus.BAD_REQUEST or response.mimetype != "application/problem+json":
         return None
     with suppress(KeyError, TypeError, ValueError):
         return str(response.get_json()["code"])

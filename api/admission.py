@@ -55,7 +55,8 @@ def register_admission(app: Flask, services: Services) -> None:
 
     @app.after_request
     def tell(response: Response) -> Response:
-        response.headers.update(g.get(_FIELDS, {}))
+        if fields := g.get(_FIELDS):
+            response.headers.update(fields)
         return response
 
 

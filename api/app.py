@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import orjson
@@ -29,9 +30,15 @@ class _BoundedJson(DefaultJSONProvider):
         return orjson.loads(s)
 
 
+class _Api(OpenAPI):
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return what is called for a request as it is: nothing here is a coroutine, and Flask looks each time."""
+        return func
+
+
 def create_app(services: Services) -> OpenAPI:
     """Return the API over the given services."""
-    app = OpenAPI(
+    app = _Api(
         "facefit",
         info=Info(title="facefit", version=VERSION, description="Face photos in, landmarks and measurements out."),
         validation_error_status=400,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, cast
 
-from flask import Flask, current_app, g
+from flask import Flask, Request, current_app, g
 
 from api.waiting import Waiters
 from shared.config import Settings
@@ -35,6 +35,14 @@ def attach(app: Flask, services: Services) -> None:
 def services() -> Services:
     """Return the services of the app that answers this request."""
     return cast("Services", current_app.extensions[EXTENSION])
+
+
+def header_of(request: Request, name: str) -> str | None:
+    """Return a header of a request, named as in CGI (`X_API_KEY`); None if it has none.
+
+    `request.headers` makes an exception for each one that is not there, and most are not.
+    """
+    return cast("str | None", request.environ.get(f"HTTP_{name}"))
 
 
 def tenant() -> str:

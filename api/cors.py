@@ -11,6 +11,7 @@ from typing import Final
 
 from flask import Request, Response
 
+from api.context import header_of
 from api.problems import ORIGIN_FORBIDDEN, ProblemError
 from shared.config import Settings
 
@@ -32,9 +33,11 @@ class Origins:
 
     def check(self, request: Request) -> None:
         """Raise `ProblemError`, 403, for a request of a page that may not call."""
-        origin = request.headers.get("Origin")
+        origin = header_of(request, "ORIGIN")
+        if origin is None:
+            return
         own = request.headers["Host"].lower()
-        if origin is None or origin.lower() in {f"http://{own}", f"https://{own}"} | self._others:
+        if origin.lower() in {f"http://{own}", f"https://{own}"} | self._others:
             return
         raise ProblemError(
             ORIGIN_FORBIDDEN, "Pages of other sites may not call this service; see FACEFIT_CORS_ORIGINS."

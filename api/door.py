@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, cast
 
 from flask import Flask, Request, current_app
 
-from api.context import Services
+from api.context import Services, header_of
 from shared.config import Settings, is_loopback
 from shared.errors import KeyRefused
 from shared.keys.archive import KeyArchive
@@ -28,6 +29,7 @@ PUBLIC_ENDPOINTS: Final = frozenset(
 KEY_HEADER: Final = "X-API-Key"
 _EXTENSION: Final = "facefit_door"
 _SCHEME: Final = "bearer "
+_ADDRESSES_KEPT: Final = 1024
 
 
 class Door:
@@ -80,8 +82,8 @@ def presented_key(request: Request) -> str | None:
     KeyRefused
         If two are given that differ, or another kind of authorization than a key.
     """
-    by_header = request.headers.get(KEY_HEADER)
-    authorization = request.headers.get("Authorization")
+    by_header = header_of(request, "X_API_KEY")
+    authorization = header_of(request, "AUTHORIZATION")
     if authorization is None:
         return by_header
     if not authorization.lower().startswith(_SCHEME):
@@ -93,4 +95,9 @@ def presented_key(request: Request) -> str | None:
 
 
 def _is_from_here(request: Request) -> bool:
-    return not request.remote_addr or is_loopback(request.remote_addr)  # none at a Unix socket
+    return not request.remote_addr or _is_loopback(request.remote_addr)  # none at a Unix socket
+
+
+@lru_cache(_ADDRESSES_KEPT)
+def _is_loopback(address: str) -> bool:
+    return is_loopback(address)

@@ -25,7 +25,7 @@ from gunicorn.http import wsgi
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
 from api.client_sockets import ClientSocket, SlowReaders
-from api.connections import Connection
+from api.connections import Connection, settled
 from api.joined_answers import JoinedAnswer
 from api.lingering import Lingering
 from api.problems import INTERNAL_ERROR, ProblemError
@@ -54,6 +54,7 @@ class HeadFirstWorker(ThreadWorker):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.cfg: Any = settled(self.cfg)
         settings = Settings()
         self._head_s = settings.max_head_s
         self._upload_wait_s = settings.max_upload_wait_s

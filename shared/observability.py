@@ -19,7 +19,7 @@ import orjson
 import structlog
 
 from shared.config import Settings
-from shared.redaction import redact
+from shared.redaction import redact, redact_text
 
 OWN: Final = ("api", "worker", "shared", "gunicorn")
 """Whose lines are logged from the level that is set; those of all others from `WARNING`."""
@@ -59,11 +59,13 @@ class JsonLines(logging.Formatter):
         event["level"] = record.levelname.lower()
         event["logger"] = record.name
         event |= {name: value for name, value in vars(record).items() if name not in _OF_EVERY_RECORD}
-        event["timestamp"] = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-        event["process"] = record.process
+        line = redact(None, "", event)
+        # Behind the wall: a time looks like what has to be looked through pattern by pattern.
+        line["timestamp"] = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        line["process"] = record.process
         if record.exc_info and record.exc_info[0] is not None:
-            event["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(redact(None, "", event), default=str).decode()
+            line["exception"] = redact_text(self.formatException(record.exc_info))
+        return orjson.dumps(line, default=str).decode()
 
 
 def _formatter(log_format: str) -> logging.Formatter:

@@ -17,6 +17,9 @@ from shared.schemas import JobError, JobOptions, JobStatus
 
 Fields = dict[str, str | int | bytes]
 
+_NO_OPTIONS = JobOptions()
+"""What most jobs come with."""
+
 
 def reference_hash(reference: str | None) -> str:
     """Return what stands for a reference in the name of a key."""
@@ -73,7 +76,7 @@ def _job_of(job_id: str, fields: Mapping[bytes, bytes]) -> JobRecord:
         id=job_id,
         tenant=fields[b"tenant"].decode(),
         queue=QueueName(fields[b"queue"].decode()),
-        options=JobOptions.model_validate(orjson.loads(fields[b"options"])),
+        options=_options_of(fields[b"options"]),
         created_ms=int(fields[b"created_ms"]),
         expires_ms=int(fields[b"expires_ms"]),
         status=JobStatus(fields[b"status"].decode()),
@@ -87,6 +90,10 @@ def _job_of(job_id: str, fields: Mapping[bytes, bytes]) -> JobRecord:
         fetch=_fetch_of(fields),
         request_id=_optional_text(fields.get(b"request_id")),
     )
+
+
+def _options_of(line: bytes) -> JobOptions:
+    return _NO_OPTIONS if line == b"{}" else JobOptions.model_validate(orjson.loads(line))
 
 
 def _fetch_of(fields: Mapping[bytes, bytes]) -> FetchFrom | None:

@@ -10,6 +10,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
@@ -31,6 +32,9 @@ logger = logging.getLogger(__name__)
 
 _INTERVALS_HELD: Final = 3
 """For so many intervals counts what a process held last: it may miss one."""
+
+_SERIES_KEPT: Final = 1024
+"""More than there are: labels are few by design."""
 
 _PARTS: Final = (
     (RecordsUnavailable, "redis"),
@@ -106,6 +110,7 @@ class Meter:
             return dict(self._held)
 
 
+@lru_cache(_SERIES_KEPT)
 def _checked(name: str, kind: Kind, labels: tuple[str, ...]) -> str:
     if metric(name).kind is not kind:
         raise UndeclaredMetric(f"{name} is no {kind}")

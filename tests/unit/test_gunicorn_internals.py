@@ -11,6 +11,7 @@ import inspect
 from typing import Any
 
 import pytest
+from gunicorn.config import Config
 from gunicorn.http.body import Body, ChunkedReader, LengthReader
 from gunicorn.http.message import Request
 from gunicorn.http.parser import Parser
@@ -19,7 +20,7 @@ from gunicorn.http.wsgi import Response, create
 from gunicorn.workers import gthread
 from gunicorn.workers.base import Worker
 
-from api.connections import Connection, WatchedBody, WatchedRequest
+from api.connections import Connection, WatchedBody, WatchedRequest, settled
 from api.head_first import HeadFirstWorker
 from api.joined_answers import JoinedAnswer
 
@@ -88,3 +89,16 @@ def test_the_base_calls_what_is_overridden() -> None:
         assert f"self.{name}(" in loop or f"self.{name}," in loop
     assert "_cap_keepalive" in loop
     assert "self.handle_error(" in loop
+
+
+def test_settings_that_are_settled_say_what_they_said() -> None:
+    cfg = Config()
+    cfg.set("threads", 7)
+    cfg.set("bind", "127.0.0.1:1")
+    now = settled(cfg)
+    names = {name for name in dir(Config) if not name.startswith("_")} | set(cfg.settings)
+    plain = [name for name in names if not callable(getattr(cfg, name))]
+    assert {name: getattr(now, name) for name in plain} == {name: getattr(cfg, name) for name in plain}
+    assert (now.threads, vars(now)["threads"]) == (7, 7)
+    cfg.set("threads", 8)
+    assert now.threads == 7
