@@ -316,9 +316,10 @@ def test_a_sender_killed_after_the_200_sends_it_again_under_the_same_id(stores: 
         assert office.find(record).status is PENDING
         with a_process(env):
             wait_until(lambda: office.find(record).status is DELIVERED, "it was not delivered")
-    # A machine so busy that a lease runs out before its request is out makes one more of each.
-    *before, last = office.log_of(record)
-    assert (set(before), last) == ({(None, "interrupted")}, (200, None))
+    # A machine so busy that a lease runs out, before its request is out or before its answer is noted, makes one more.
+    first_of_all, *between, last = office.log_of(record)
+    assert (first_of_all, last) == ((None, "interrupted"), (200, None))
+    assert set(between) <= {first_of_all, last}
     assert len(webhook_ids(found)) >= 2
     assert set(webhook_ids(found)) == {record.webhook_id}
 
