@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,13 +10,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from stack.data_folder import free_ports
+from stack.data_folder import is_free
 from stack.stack import Stack
 from tests.clock import FakeClock
 from tests.core import Core
 
-RECEIVER_PORT = free_ports(1)[0]
-"""Where a test may listen for webhooks of the running service, as plain HTTP on loopback."""
+RECEIVER_PORT = next(filter(is_free, random.SystemRandom().sample(range(10_000, 20_000), 100)))
+"""Where a test may listen for webhooks of the running service, as plain HTTP on loopback. Nobody listens there between
+tests, so it is none of the ports that stacks choose theirs from."""
 CALLABLE = {
     "FACEFIT_OUTBOUND_ALLOWED_HOSTS": f"127.0.0.1:{RECEIVER_PORT}",
     "FACEFIT_OUTBOUND_ALLOW_HTTP": "1",
