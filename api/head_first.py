@@ -171,17 +171,25 @@ class HeadFirstWorker(ThreadWorker):  # type: ignore[misc]
     def finish_request(self, conn: Connection, is_kept: bool) -> None:
         """Go on with a connection whose request was answered."""
         self._body_has_come(conn)
-        if not is_kept:
+        try:
+            self._go_on(conn, is_kept)
+        except Exception:  # the outer wall of the loop that all connections share
+            self.log.exception("a connection is given up")
             self.nr_conns -= 1
+            conn.close()
+
+    def _go_on(self, conn: Connection, is_kept: bool) -> None:
+        if not is_kept:
             conn.close(graceful=True)
+            self.nr_conns -= 1
         elif conn.parser.unreader.buf.getvalue():
             self.enqueue_req(conn)  # its next request has come already, and does not show at the socket any more
         else:
             conn.set_timeout()
             if not self.alive:
                 conn.timeout = min(conn.timeout, time.monotonic() + STOP_KEEPALIVE_LINGER)
-            self.keepalived_conns.append(conn)
             self.poller.register(conn.sock, EVENT_READ, partial(self.on_client_socket_readable, conn))
+            self.keepalived_conns.append(conn)
 
     def _body_has_come(self, conn: Connection) -> None:
         self._uploading.discard(conn)
