@@ -74,6 +74,7 @@ def test_what_is_overridden_is_there_to_be_overridden(ours: type, theirs: type) 
         "_is_passed_over_easily",
         "is_at_end",
         "_serve",
+        "_go_on",
         "_answer",
         "receive",
         "send",
