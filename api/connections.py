@@ -32,12 +32,46 @@ class WatchedBody(Body):  # type: ignore[misc]
             return bool(self.reader.length == 0)
         return self.reader.parser is None
 
+    def readinto(self, buffer: bytearray | memoryview) -> int:
+        """Take what has come, straight from the connection where that is all there is to it; 0 at the end.
+
+        The way through `read` copies what lies behind the piece that is asked for, again with each piece: five times
+        the CPU for a photo of 3 MB.
+        """
+        if isinstance(self.reader, LengthReader) and not (self.buf.tell() or self._n_held_bytes):
+            return self._received_into(buffer)
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    @property
+    def _n_held_bytes(self) -> int:
+        """How much came with the head and lies here."""
+        return int(self.reader.unreader.buf.getbuffer().nbytes)
+
+    def _received_into(self, buffer: bytearray | memoryview) -> int:
+        wanted = min(len(buffer), self.reader.length)
+        if not wanted:
+            return 0
+        try:
+            n_came: int = self.reader.unreader.sock.recv_into(buffer, wanted)
+        except Exception:
+            self.failed = True
+            raise
+        self.failed = not n_came  # the client has gone
+        self.reader.length -= n_came
+        self._tell_of_end()
+        return n_came
+
     def _read_reader(self, size: int) -> bytes:
         data: bytes = super()._read_reader(size)
+        self._tell_of_end()
+        return data
+
+    def _tell_of_end(self) -> None:
         if self.is_at_end:
             told, self.on_end = self.on_end, _nothing
             told()
-        return data
 
 
 def _nothing() -> None:

@@ -1,0 +1,73 @@
+"""A body is read as it came, whatever of it came with the head, and not a byte of what follows it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+from gunicorn.http.body import LengthReader
+from gunicorn.http.unreader import SocketUnreader
+from hypothesis import given
+from hypothesis import strategies as st
+from werkzeug.wsgi import LimitedStream
+
+from api.connections import WatchedBody
+
+BODY = bytes(range(256)) * 8
+NEXT = b"GET / HTTP/1.1\r\n"
+
+
+def body_of(wire: socket.socket, with_head: bytes, n_bytes: int) -> WatchedBody:
+    unreader = SocketUnreader(wire)
+    unreader.unread(with_head)
+    return WatchedBody(LengthReader(unreader, n_bytes))
+
+
+@pytest.fixture
+def wires() -> Iterator[tuple[socket.socket, socket.socket]]:
+    client, server = socket.socketpair()
+    with client, server:
+        server.settimeout(5)
+        yield client, server
+
+
+@given(n_with_head=st.integers(0, len(BODY)), piece=st.integers(1, len(BODY) + 9), mixed=st.booleans())
+def test_a_body_is_read_whole_and_nothing_behind_it(n_with_head: int, piece: int, mixed: bool) -> None:
+    client, server = socket.socketpair()
+    with client, server:
+        server.settimeout(0.5)
+        client.sendall(BODY[n_with_head:] + NEXT)
+        ends: list[bool] = []
+        body = body_of(server, BODY[:n_with_head], len(BODY))
+        body.on_end = lambda: ends.append(True)
+        stream = LimitedStream(body, len(BODY))
+        pieces = [body.read(1)] if mixed else []  # as whoever reads without the framework
+        stream._pos = len(b"".join(pieces))
+        pieces += list(iter(lambda: stream.read(piece), b""))
+        assert b"".join(pieces) == BODY
+        assert (body.is_at_end, ends) == (True, [True])
+        held = body.reader.unreader.buf.getvalue()
+        assert held + (server.recv(len(NEXT)) if held != NEXT else b"") == NEXT
+
+
+def test_a_body_that_is_cut_short_leaves_no_place_for_a_next_request(
+    wires: tuple[socket.socket, socket.socket],
+) -> None:
+    client, server = wires
+    client.sendall(BODY[:100])
+    client.shutdown(socket.SHUT_WR)
+    body, buffer = body_of(server, b"", len(BODY)), bytearray(len(BODY))
+    assert body.readinto(buffer) == 100
+    assert not body.is_at_end
+    assert body.readinto(buffer) == 0
+    assert (body.failed, body.is_at_end) == (True, False)
+
+
+def test_a_body_that_stalls_is_given_up(wires: tuple[socket.socket, socket.socket]) -> None:
+    _, server = wires
+    server.settimeout(0.01)
+    body = body_of(server, b"", 10)
+    with pytest.raises(TimeoutError):
+        body.readinto(bytearray(10))
+    assert (body.failed, body.is_at_end) == (True, False)
