@@ -55,7 +55,7 @@ class WatchedBody(Body):  # type: ignore[misc]
             return 0
         try:
             n_came: int = self.reader.unreader.sock.recv_into(buffer, wanted)
-        except Exception:
+        except OSError:
             self.failed = True
             raise
         self.failed = not n_came  # the client has gone

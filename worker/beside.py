@@ -64,13 +64,12 @@ class Beside:
         """Have a record ended, once the one before is; `work` deals with all that it may raise."""
         if self._ending is not None:
             self._ending.result()
-        self._ending = self._thread.submit(copy_context().run, self._end, work)
+        self._ending = self._thread.submit(copy_context().run, work)
+        # By itself, so that what goes wrong with it is not charged to the photo that is ended next.
+        self._thread.submit(self._delete_photos, at_least=_DELETED_AT_ONCE)
 
-    def _end(self, work: Callable[[], None]) -> None:
-        work()
-        if len(self.put_off) >= _DELETED_AT_ONCE:
-            self._delete_photos()
-
-    def _delete_photos(self) -> None:
+    def _delete_photos(self, at_least: int = 1) -> None:
+        if len(self.put_off) < at_least:
+            return
         self._jobs.debts.clean_uploads(self.put_off)
         self.put_off.clear()

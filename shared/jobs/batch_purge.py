@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from shared.errors import UnreadableObject
@@ -54,11 +54,11 @@ class BatchPurge:
 
     def _traced(self, tenant: str, batch_id: str) -> set[str]:
         """Return the ids of the items of which a photo or an outcome is left; each says which batch it is of."""
-        photos = self._objects.list(f"{layout.UPLOADS}{tenant}/")
-        found = {owner[1] for owner in self._owners(photo.key for photo in photos if _names(photo.key, batch_id))}
+        photos = [photo.key for photo in self._objects.list(f"{layout.UPLOADS}{tenant}/")]
+        of_batch = (layout.owner_of(key) for key in photos if layout.batch_of_upload(key) == batch_id)
+        found = {owner[1] for owner in of_batch if owner is not None}
         made_s = batch_id_time(batch_id).timestamp()
-        outcomes = list(self._objects.list(f"{layout.OUTCOMES}{tenant}/"))
-        for key in (outcome.key for outcome in outcomes):
+        for key in [outcome.key for outcome in self._objects.list(f"{layout.OUTCOMES}{tenant}/")]:
             owner = layout.owner_of(key)
             if owner is None or not 0 <= job_id_time(owner[1]).timestamp() - made_s <= MAKING_LIMIT_S:
                 continue
@@ -78,11 +78,3 @@ class BatchPurge:
             keys = [found.key for found in listed if (owner := layout.owner_of(found.key)) and owner[1] in wanted]
             for first in range(0, len(keys), _AT_ONCE):
                 self._objects.delete(*keys[first : first + _AT_ONCE])
-
-    @staticmethod
-    def _owners(keys: Iterable[str]) -> Iterator[tuple[str, str]]:
-        return (owner for owner in map(layout.owner_of, keys) if owner is not None)
-
-
-def _names(upload_key: str, batch_id: str) -> bool:
-    return layout.batch_of_upload(upload_key) == batch_id

@@ -39,6 +39,7 @@ class WatchedObjects(MemoryObjectStore):
         self.refuse_once: set[str] = set()
         self.deleted: list[tuple[str, ...]] = []
         self.keeps_photos = False
+        self.breaks_once = False
 
     def get(self, key: str, *, first_bytes: int | None = None) -> bytes:
         if key in self.refuse_once:
@@ -53,6 +54,9 @@ class WatchedObjects(MemoryObjectStore):
     def delete(self, *keys: str) -> None:
         if keys[0].startswith(layout.UPLOADS):
             self.deleted.append(keys)
+            if self.breaks_once:
+                self.breaks_once = False
+                raise MemoryError
             if self.keeps_photos:
                 raise StorageUnavailable(keys[0])
         super().delete(*keys)
@@ -131,6 +135,16 @@ def test_photos_that_could_not_be_deleted_are_deleted_by_the_upkeep(core: Core, 
     core.settle_down()
     assert not core.stored(layout.UPLOADS)
     assert core.store.oldest_cleanup_ms() is None
+
+
+def test_a_deletion_that_goes_wrong_is_charged_to_no_photo_and_done_at_the_end(
+    core: Core, objects: WatchedObjects
+) -> None:
+    items = items_of_batch(core, 8)
+    objects.breaks_once = True
+    measure(core, Looks())
+    assert [(core.find(item.id).status, core.find(item.id).attempts) for item in items] == [(JobStatus.REJECTED, 1)] * 8
+    assert not core.stored(layout.UPLOADS)
 
 
 def test_memory_that_ran_short_while_a_photo_was_read_ahead_costs_it_no_attempt(core: Core) -> None:
