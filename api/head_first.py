@@ -52,6 +52,8 @@ class HeadFirstWorker(ThreadWorker):  # type: ignore[misc]
     All but `handle_request`, `handle_error` and `_keepalive_after` runs on the one thread that watches connections.
     """
 
+    sockets: list[Any]
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.cfg: Any = settled(self.cfg)
@@ -108,8 +110,26 @@ class HeadFirstWorker(ThreadWorker):  # type: ignore[misc]
 
     # A connection that has come, or comes back for its next request
 
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """Take connections or not; a process that is to end takes those that have come, and nobody else comes in.
+
+        gunicorn's own would let them in, leave them alone for as long as its last answer takes, and then reset them.
+        """
+        super().set_accept_enabled(enabled and self.alive)
+        if not self.alive:
+            for listener in self.sockets:
+                for _ in range(self.cfg.backlog):  # as many as can have come before
+                    if not self._take(listener):
+                        break
+                listener.close()
+            self.sockets = []
+
     def accept(self, listener: socket.socket) -> None:
-        """Take a new connection, if need be in place of the one that has been idle longest."""
+        """Take a new connection, if there is one."""
+        self._take(listener)
+
+    def _take(self, listener: socket.socket) -> bool:
+        """Take a new connection, if need be in place of the one that has been idle longest; tell whether it came."""
         if self.nr_conns >= self.worker_connections - 1:
             self._close_idlest()
         try:
@@ -119,10 +139,11 @@ class HeadFirstWorker(ThreadWorker):  # type: ignore[misc]
                 self._close_idlest()
             elif error.errno not in _NOTHING_THERE:
                 raise
-            return
+            return False
         client = ClientSocket.of(accepted, self._slow_readers)
         self.nr_conns += 1
         self.enqueue_req(Connection(self.cfg, client, address, listener.getsockname(), self._lingering.add))
+        return True
 
     def enqueue_req(self, conn: Connection) -> None:
         """Have a request served once its head is there; called whenever a connection may have one."""

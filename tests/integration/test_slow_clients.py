@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import select
 import signal
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import httpx
 import pytest
 
+from stack.data_folder import LOOPBACK
 from tests.served import SMALL, Server, received, serving
 
 pytestmark = pytest.mark.enable_socket
@@ -50,6 +54,21 @@ def server() -> Iterator[Server]:
 
 def health(server: Server) -> int:
     return httpx.get(f"{server.url}/healthz", trust_env=False, timeout=SOON_S).status_code
+
+
+def lets_in(server: Server) -> bool:
+    try:
+        socket.create_connection((LOOPBACK, server.port)).close()
+    except (ConnectionRefusedError, ConnectionResetError):  # the latter in the very moment
+        return False
+    return True
+
+
+def is_told_to_end(pid: int) -> bool:
+    """Tell whether a stopped process will find SIGTERM when it goes on."""
+    pending = re.search(r"^ShdPnd:\s*([0-9a-f]+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    assert pending is not None
+    return bool(int(pending[1], 16) >> (signal.SIGTERM - 1) & 1)
 
 
 def status_of(answer: bytes) -> int:
@@ -182,3 +201,31 @@ def test_a_stop_waits_for_requests_and_not_for_slow_clients() -> None:
         assert status_of(upload.recv(1000)) == 202
         assert stopping.process.wait(SOON_S) == 0
         assert "Traceback" not in stopping.logged()
+
+
+def test_whoever_came_before_a_stop_is_answered() -> None:
+    """They have connected and asked, and the process has not looked yet."""
+    with serving() as stopping, ExitStack() as held:
+        worker = stopping.worker()
+        os.kill(worker, signal.SIGSTOP)
+        clients = [held.enter_context(stopping.connected(HEALTH)) for _ in range(MORE_THAN_THREADS)]
+        stopping.process.send_signal(signal.SIGTERM)
+        while not is_told_to_end(worker):
+            time.sleep(0.01)
+        os.kill(worker, signal.SIGCONT)
+        answers = [received(client) for client in clients]
+    assert {status_of(answer) for answer in answers} == {200}
+    assert all(b"\r\nConnection: close\r\n" in answer for answer in answers)
+
+
+def test_whoever_comes_during_a_stop_is_turned_away_at_once() -> None:
+    """A proxy tries the next one then; taken in and left alone, it would wait for as long as the last answer takes."""
+    with serving({"FACEFIT_MAX_UPLOAD_PAUSE_S": "600"}) as stopping, ExitStack() as held:
+        upload = held.enter_context(stopping.connected(UPLOAD + b"\r\n" + PHOTO[:-1]))
+        assert health(stopping) == 200
+        stopping.process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + SOON_S
+        while lets_in(stopping):
+            assert time.monotonic() < deadline
+        upload.sendall(PHOTO[-1:])
+        assert status_of(upload.recv(1000)) == 202

@@ -187,7 +187,7 @@ def test_a_child_can_be_left_dead_and_started_by_hand(supervisor: Supervisor, sa
     assert supervisor.pid("left_dead") is not None
 
 
-def test_a_stopped_child_stays_stopped_without_a_word(supervisor: Supervisor, said: list[str]) -> None:
+def test_a_child_is_stopped_and_started_without_a_word(supervisor: Supervisor, said: list[str]) -> None:
     run(supervisor, child("stopped", BEHAVES))
     run(supervisor, child("restarted", BEHAVES))
     supervisor.stop("stopped")
@@ -197,6 +197,10 @@ def test_a_stopped_child_stays_stopped_without_a_word(supervisor: Supervisor, sa
     assert not any("stopped died" in line for line in said)
     with pytest.raises(ProcessLookupError, match="stopped does not run"):
         supervisor.kill("stopped", signal.SIGKILL)
+
+    supervisor.start("stopped")
+    assert supervisor.pid("stopped") is not None
+    assert not any("stopped died" in line for line in said)
 
 
 def test_it_gives_up_on_a_child_that_keeps_dying_and_stops_the_others(supervisor: Supervisor, said: list[str]) -> None:

@@ -6,7 +6,8 @@ import signal
 import threading
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from io import BytesIO
 
 import httpx
@@ -50,10 +51,15 @@ def is_up(service: Stack) -> bool:
         return False
 
 
-def record_reads(service: Stack) -> int:
-    """How often a record was read: once to find it, once more when a request begins to wait for it."""
-    with redis.Redis.from_url(service.settings_env["FACEFIT_REDIS_URL"]) as client:
-        return int(client.info("commandstats")["cmdstat_hgetall"]["calls"])
+@contextmanager
+def until_waited_for(service: Stack, job_id: str) -> Iterator[None]:
+    """End when a request waits for a job: it has read the record once to find it, and once more to begin to wait."""
+    with redis.Redis.from_url(service.settings_env["FACEFIT_REDIS_URL"]) as client, client.monitor() as monitor:
+        yield
+        reads = 0
+        while reads < 2:
+            command = monitor.next_command()["command"].split()
+            reads += command[0].upper() == "HGETALL" and command[1].endswith(job_id)
 
 
 def rejected_with(http: httpx.Client, data: bytes) -> str:
@@ -252,17 +258,16 @@ def test_an_api_that_is_stopped_answers_whoever_waits(http: httpx.Client, servic
             with httpx.Client(base_url=service.url, timeout=60, trust_env=False) as client:
                 answers.append(client.get(f"{location}?wait=30"))
 
-        before = record_reads(service)
         client = threading.Thread(target=wait)
-        client.start()
-        wait_until(lambda: record_reads(service) >= before + 2)
+        with until_waited_for(service, location.rpartition("/")[2]):
+            client.start()
         service.supervisor.stop("api")
         client.join()
         assert answers[0].json()["status"] == "queued"
     finally:
         service.supervisor.kill("worker-interactive", signal.SIGCONT)
         service.supervisor.start("api")
-    wait_until(lambda: is_up(service))
+        wait_until(lambda: is_up(service))
 
 
 def test_the_other_queue_is_watched_too(http: httpx.Client) -> None:

@@ -69,6 +69,7 @@ def test_what_is_overridden_is_there_to_be_overridden(ours: type, theirs: type) 
     own = {"_on_readable", "_unwatch", "_decide", "_let_uploads_in", "_hand_over", "_body_has_come", "_close_idlest"}
     own |= {
         "_drop",
+        "_take",
         "_refuse",
         "_check_target",
         "_is_passed_over_easily",
@@ -92,6 +93,9 @@ def test_the_base_calls_what_is_overridden() -> None:
     for name in ("enqueue_req", "finish_request", "murder_pending", "handle_request", "_keepalive_after"):
         assert f"self.{name}(" in loop or f"self.{name}," in loop
     assert "_cap_keepalive" in loop
+    # What comes behind the loop, and what closes them, goes by the sockets that are left.
+    assert loop.count("self.set_accept_enabled(False)") == 1
+    assert loop.count("in self.sockets:") == 2
     assert "self.handle_error(" in loop
 
 
