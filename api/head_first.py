@@ -19,23 +19,19 @@ from functools import partial
 from selectors import EVENT_READ
 from typing import Any, Final
 
-from gunicorn import util
 from gunicorn.errors import ConfigError
-from gunicorn.http import wsgi
-from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER
 
+from api.answering import AnsweringWorker
 from api.client_sockets import ClientSocket, SlowReaders
 from api.connections import Connection, settled
-from api.joined_answers import JoinedAnswer
 from api.lingering import Lingering
-from api.problems import INTERNAL_ERROR, ProblemError
-from api.raw_problems import HEAD_TOO_LONG, HEAD_TOO_SLOW, NO_PLACE, NOT_HTTP, problem_of, raw_answer
+from api.problems import ProblemError
+from api.raw_problems import HEAD_TOO_LONG, HEAD_TOO_SLOW, NO_PLACE, NOT_HTTP, raw_answer
 from api.request_heads import Progress, awaits_body
 from api.request_threads import RequestThreads
 from shared.config import Settings
 
-_PASSING_OVER_S: Final = 0.2
-"""For a body that nobody read and whose bytes lie here; any other ends its connection."""
 _BEAT_S: Final = 1.0
 """How often the arbiter hears that this process is well; gunicorn's own loop would tell it at every event."""
 _FILES_BESIDE: Final = 1024
@@ -46,10 +42,10 @@ _NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.EN
 _Waiting = OrderedDict[Connection, None]
 
 
-class HeadFirstWorker(ThreadWorker):  # type: ignore[misc]
+class HeadFirstWorker(AnsweringWorker):
     """Serves the API: `worker_class` of `api/gunicorn_conf.py`.
 
-    All but `handle_request`, `handle_error` and `_keepalive_after` runs on the one thread that watches connections.
+    All but `handle_request` runs on the one thread that watches connections.
     """
 
     sockets: list[Any]
@@ -278,50 +274,9 @@ class HeadFirstWorker(ThreadWorker):  # type: ignore[misc]
         if conn in self._uploading:
             req.body.on_end = partial(self.method_queue.defer, self._body_has_come, conn)
         try:
-            return self._answer(req, conn)
+            return self.answer(req, conn)
         except TimeoutError as error:
             self.log.info("an answer is broken off: %s", error)
             return False
         finally:
             conn.sock.end_answer()
-
-    def _answer(self, req: Any, conn: Connection) -> bool:
-        """Do what gunicorn's `handle_request` does, but for its hooks; tell whether the client may go on."""
-        answer, environ = wsgi.create(req, conn.sock, conn.client, conn.server, self.cfg, response_class=JoinedAnswer)
-        environ["wsgi.multithread"] = True
-        self.nr += 1
-        if self.nr >= self.max_requests:
-            self.alive = False
-        if not self.alive or not self.cfg.keepalive or len(self.keepalived_conns) >= self.max_keepalived:
-            answer.force_close()
-        try:
-            answer.send(self.wsgi(environ, answer.start_response))
-        except OSError:
-            raise
-        except (Exception, SystemExit) as error:
-            if not answer.headers_sent:
-                raise
-            # Another status on the same connection would be read as a part of this answer.
-            self.log.exception("an answer is broken off")
-            util.close_graceful(conn.sock)
-            raise StopIteration from error
-        return not answer.should_close()
-
-    def _keepalive_after(self, conn: Connection, keepalive: Any) -> bool:
-        if not keepalive:
-            return False
-        # Reading to the end of what has been read to its end would cost two calls to set the socket's time limit.
-        return bool(
-            conn.parser.mesg.body.is_at_end or conn.parser.finish_body(deadline=time.monotonic() + _PASSING_OVER_S)
-        )
-
-    def handle_error(self, _: Any, client: socket.socket, __: Any, exc: BaseException) -> None:
-        """Answer to what the parser refuses, and to faults, with a problem; neither answer nor log names what came."""
-        problem = problem_of(exc)
-        answer, request_id = raw_answer(problem)
-        if problem.kind is INTERNAL_ERROR:
-            self.log.error("request %s failed", request_id, exc_info=exc)
-        else:
-            self.log.info("request %s is refused: %s", request_id, type(exc).__name__)
-        with suppress(OSError):
-            client.send(answer, socket.MSG_DONTWAIT)

@@ -1,7 +1,8 @@
 """The server that ships is built on parts of gunicorn that are no public interface: a new version is read first.
 
-When this fails: read what has changed in these parts, compare it with `api/head_first.py` and `api/connections.py`, run
-`tests/integration/test_slow_clients.py` and `test_malformed_http.py`, and only then write the new digests here.
+When this fails: read what has changed in these parts, compare it with `api/head_first.py`, `api/answering.py` and
+`api/connections.py`, run `tests/integration/test_slow_clients.py` and `test_malformed_http.py`, and only then write the
+new digests here.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from gunicorn.http.wsgi import Response, create
 from gunicorn.workers import gthread
 from gunicorn.workers.base import Worker
 
+from api.answering import AnsweringWorker
 from api.connections import Connection, WatchedBody, WatchedRequest, settled
 from api.head_first import HeadFirstWorker
 from api.joined_answers import JoinedAnswer
@@ -59,6 +61,7 @@ def test_what_is_relied_on_has_not_changed(part: Any) -> None:
     ("ours", "theirs"),
     [
         (HeadFirstWorker, gthread.ThreadWorker),
+        (AnsweringWorker, gthread.ThreadWorker),
         (Connection, gthread.TConn),
         (WatchedBody, Body),
         (WatchedRequest, Request),
@@ -79,7 +82,7 @@ def test_what_is_overridden_is_there_to_be_overridden(ours: type, theirs: type) 
         "readinto",
         "_received_into",
         "_tell_of_end",
-        "_answer",
+        "answer",
         "receive",
         "send",
     }
