@@ -77,11 +77,11 @@ class MarkedLoad:
         self.http.get("/v1/jobs", headers={"X-API-Key": self.mark("api key")})
         self.http.get(f"/v1/jobs?reference={self.mark('query of the API')}")
 
-    def submit_url(self, served: dict[str, bytes]) -> str:
+    def submit_url(self, served: dict[str, bytes], **options: bool) -> str:
         """Submit a photo at a URL with a query; `served` holds by path what the receiver gives."""
         served["/at-url"] = self.marked_photo("fetched")
         url = f"{HERE_URL}/at-url?signature={self.mark('image query')}"
-        return self.accepted(self.http.post("/v1/jobs", json={"image_url": url}))
+        return self.accepted(self.http.post("/v1/jobs", json={"image_url": url, **options}))
 
     def submit_batch(self) -> str:
         files = [("images", (f"{self.mark(f'item {n} name')}.jpg", self.marked_photo(f"item {n}"))) for n in range(2)]
