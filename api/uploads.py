@@ -15,7 +15,7 @@ from flask import Request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from api.deadline import upload_deadline
-from api.form_reader import ReceivedForm, read_form
+from api.form_reader import IN_MEMORY_BYTES, ReceivedForm, read_form
 from api.image_urls import MAX_JSON_BYTES, read_photo_at_url
 from api.options import parse_options
 from api.problems import PAYLOAD_TOO_LARGE, UNSUPPORTED_FORMAT, ProblemError, invalid
@@ -33,7 +33,6 @@ FORM_OVERHEAD_BYTES: Final = MEGABYTE
 _CHUNK_BYTES: Final = 64 * 1024
 _MAX_FILES: Final = 2
 """One more than there may be, so that whoever sends two is told."""
-_IN_MEMORY_BYTES: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +142,7 @@ def _raw_file(request: Request, opened: ExitStack) -> BinaryIO:
             f" content type, not as {request.mimetype or 'a body without a content type'}."
         )
         raise ProblemError(UNSUPPORTED_FORMAT, detail)
-    body = opened.enter_context(tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES))  # noqa: SIM115 - the stack closes it
+    body = opened.enter_context(tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES))  # noqa: SIM115 - the stack closes it
     while chunk := request.stream.read(_CHUNK_BYTES):
         body.write(chunk)
     _check_complete(request, body.tell())

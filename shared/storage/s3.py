@@ -130,7 +130,7 @@ class S3ObjectStore:
             body.seek(start)
             if length > _HELD_WHOLE_BYTES:
                 return self._rare.put(key, body, content_type=content_type)
-            body = body.read()
+            body = body.read(length)  # without a number, a file reads 8 kB at a time
         with _translated(key):
             obstore.put(self._store, key, body, attributes={"Content-Type": content_type}, use_multipart=False)
         return None
