@@ -63,6 +63,7 @@ from api.archive_manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, ManifestLine
 from shared.config import MEGABYTE
 from shared.errors import ArchiveInvalid, CorruptImage, ImageTooLarge, UnsupportedFormat
 from shared.image_formats import ImageFormat, sniff_image_format
+from shared.storage.base import HELD_WHOLE_BYTES
 
 _RECORDS_PER_ENTRY: Final = 4
 """macOS adds a record for each file, and folders have theirs."""
@@ -70,7 +71,6 @@ _RECORD_BYTES: Final = 512
 """What a record of the directory may have on average: 46 and the name take less, with all that tools add."""
 _RECORD_SIGNATURE: Final = b"PK\x01\x02"
 _LOCAL_HEADER_BYTES: Final = 30
-_IN_MEMORY_BYTES: Final = MEGABYTE
 _CHUNK_BYTES: Final = 64 * 1024
 
 _ZIP_HEADS: Final = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
@@ -254,7 +254,7 @@ def _unpacked(
         if fault is None and entry.info.file_size > limits.max_entry_bytes:
             fault = ImageTooLarge.code, f"it has more than {limits.max_entry_bytes} bytes"
         with ExitStack() as if_refused:
-            spooled = if_refused.enter_context(tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES, dir=limits.folder))
+            spooled = if_refused.enter_context(tempfile.SpooledTemporaryFile(HELD_WHOLE_BYTES, dir=limits.folder))
             body = cast("BinaryIO", spooled)
             found = fault or _unpack(archive, entry.info, body)
             if isinstance(found, tuple):

@@ -21,6 +21,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
 from api.problems import ProblemError, invalid
+from shared.storage.base import HELD_WHOLE_BYTES
 
 _CHUNK_BYTES: Final = 64 * 1024
 _BUFFER_BYTES: Final = 192 * 1024
@@ -36,8 +37,6 @@ _MAX_BOUNDARY_BYTES: Final = 200
 """RFC 2046, 5.1.1 has 70; clients in use send more (one form in a hundred that Werkzeug makes has 71 to 73)."""
 _LINE_BYTES: Final = 1024
 """More than the line of a boundary has, padding included."""
-IN_MEMORY_BYTES: Final = 6 * 1024 * 1024
-"""What a phone takes fits. Longer ones go to a file: written and read again there, one of 3 MB costs twice the CPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +144,7 @@ def read_form(
     RequestEntityTooLarge
         If the body is longer than the request allows.
     """
-    with tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES, dir=folder) as spool:
+    with tempfile.SpooledTemporaryFile(HELD_WHOLE_BYTES, dir=folder) as spool:
         form = ReceivedForm(cast("IO[bytes]", spool))
         _Receiver(form, check, max_files).receive(request, while_it_comes)
         yield form

@@ -15,7 +15,7 @@ from flask import Request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from api.deadline import upload_deadline
-from api.form_reader import IN_MEMORY_BYTES, ReceivedForm, read_form
+from api.form_reader import ReceivedForm, read_form
 from api.image_urls import MAX_JSON_BYTES, read_photo_at_url
 from api.options import parse_options
 from api.problems import PAYLOAD_TOO_LARGE, UNSUPPORTED_FORMAT, ProblemError, invalid
@@ -25,6 +25,7 @@ from shared.fetches.tickets import PhotoUrl
 from shared.image_formats import SNIFF_BYTES, sniff_image_format
 from shared.jobs.lifecycle import Upload
 from shared.schemas import JobOptions
+from shared.storage.base import HELD_WHOLE_BYTES
 
 FILE_FIELD: Final = "image"
 JSON_TYPE: Final = "application/json"
@@ -142,7 +143,7 @@ def _raw_file(request: Request, opened: ExitStack) -> BinaryIO:
             f" content type, not as {request.mimetype or 'a body without a content type'}."
         )
         raise ProblemError(UNSUPPORTED_FORMAT, detail)
-    body = opened.enter_context(tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES))  # noqa: SIM115 - the stack closes it
+    body = opened.enter_context(tempfile.SpooledTemporaryFile(HELD_WHOLE_BYTES))  # noqa: SIM115 - the stack closes it
     while chunk := request.stream.read(_CHUNK_BYTES):
         body.write(chunk)
     _check_complete(request, body.tell())

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Final, Protocol
 
 from shared.storage.post_policy import UploadForm, UploadPermit
+
+HELD_WHOLE_BYTES: Final = 6 * 1024 * 1024
+"""A file up to this long, as a phone makes them, is held in memory on its way to storage. By way of a temporary file
+one of 3 MB costs twice the CPU; longer ones are few, and would take too much memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,7 @@ class ObjectStore(Protocol):
     """
 
     def put(self, key: str, body: bytes | BinaryIO, *, content_type: str = "application/octet-stream") -> None:
-        """Write an object, over any that was there. A file is read from where it stands, never held whole."""
+        """Write an object, over any that was there. A file is read from where it stands."""
         ...
 
     def put_if_absent(self, key: str, body: bytes) -> bool:

@@ -19,7 +19,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import S3Store
 
 from shared.errors import ObjectMissing, StorageUnavailable
-from shared.storage.base import ObjectInfo
+from shared.storage.base import HELD_WHOLE_BYTES, ObjectInfo
 from shared.storage.post_policy import UploadForm, UploadPermit
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from shared.storage.s3_client import BotoClient
 
 _CHUNK_BYTES: Final = 65_536
-_HELD_WHOLE_BYTES: Final = 6_291_456
-"""A file up to this long is read before it is sent; a longer one is sent from where it lies."""
 _TRIES_AGAIN: Final = 1
 _LONGEST: Final = timedelta(days=1)
 """For a whole answer, since whoever reads it may be slow; silence within it is bounded by the settings."""
@@ -128,7 +126,7 @@ class S3ObjectStore:
             start = body.tell()
             length = body.seek(0, os.SEEK_END) - start
             body.seek(start)
-            if length > _HELD_WHOLE_BYTES:
+            if length > HELD_WHOLE_BYTES:
                 return self._rare.put(key, body, content_type=content_type)
             body = body.read(length)  # without a number, a file reads 8 kB at a time
         with _translated(key):

@@ -14,6 +14,7 @@ from api import gunicorn_conf
 from shared.config import Settings
 from shared.names import QueueName
 from stack.secret_files import FOLDER_SETTING, KINDS
+from stack.services import HOLDS_ON_TO_MEMORY, services
 
 ROOT: Final = Path(__file__).parents[2]
 TEXT: Final = (ROOT / "docker-compose.yml").read_text()
@@ -267,6 +268,16 @@ def test_every_declared_queue_is_watched_and_no_other() -> None:
         if "--queues" in str(told.get("command", ""))
     }
     assert watched == {f"worker-{queue}": [queue.value] for queue in QueueName}
+
+
+def test_a_worker_in_a_container_holds_on_to_memory_as_one_outside_does() -> None:
+    variables = dict(re.findall(r"^\s+(MALLOC_\w+)=(\S+)", (ROOT / "Dockerfile.worker").read_text(), re.MULTILINE))
+    assert variables == HOLDS_ON_TO_MEMORY
+    given = {
+        child.name: HOLDS_ON_TO_MEMORY.items() <= child.env.items()
+        for child in services({"FACEFIT_REDIS_URL": "redis://127.0.0.1:1/0"})
+    }
+    assert {name for name, holds in given.items() if holds} == set(WORKERS)
 
 
 def test_every_setting_that_a_service_is_given_exists() -> None:

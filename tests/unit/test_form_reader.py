@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.test import EnvironBuilder
 
-from api.form_reader import IN_MEMORY_BYTES, ReceivedForm, read_form
+from api.form_reader import ReceivedForm, read_form
 from api.problems import ProblemError, invalid
+from shared.storage.base import HELD_WHOLE_BYTES
 
 BOUNDARY = b"limit"
 LINE = b"\r\n"
@@ -206,9 +207,9 @@ def test_names_and_files_without_a_name_are_bounded() -> None:
 
 
 def test_what_is_large_goes_to_the_given_folder(tmp_path: Path) -> None:
-    body = file_part("images", "a", bytes(IN_MEMORY_BYTES + 1)) + END
+    body = file_part("images", "a", bytes(HELD_WHOLE_BYTES + 1)) + END
     with read_form(request_of(io.BytesIO(body), len(body)), lambda *_: None, str(tmp_path), max_files=1) as form:
-        assert form.open(form.files[0]).read() == bytes(IN_MEMORY_BYTES + 1)
+        assert form.open(form.files[0]).read() == bytes(HELD_WHOLE_BYTES + 1)
     assert list(tmp_path.iterdir()) == []
     with (
         pytest.raises(FileNotFoundError),
