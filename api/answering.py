@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -23,8 +24,13 @@ _PASSING_OVER_S: Final = 0.2
 class AnsweringWorker(ThreadWorker):  # type: ignore[misc]
     """Has the app answer, and answers by itself to what does not reach the app; in the thread that a request has."""
 
-    def answer(self, req: Any, conn: Connection) -> bool:
+    def answer(self, req: Any, conn: Connection, told: Mapping[str, object]) -> bool:
         """Let the app answer; tell whether the client may go on over this connection.
+
+        Parameters
+        ----------
+        told : mapping
+            What the app finds in its environment besides.
 
         Raises
         ------
@@ -35,6 +41,7 @@ class AnsweringWorker(ThreadWorker):  # type: ignore[misc]
         """
         answer, environ = wsgi.create(req, conn.sock, conn.client, conn.server, self.cfg, response_class=JoinedAnswer)
         environ["wsgi.multithread"] = True
+        environ.update(told)
         self.nr += 1
         if self.nr >= self.max_requests:
             self.alive = False

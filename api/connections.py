@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from copy import copy
-from typing import Any
+from typing import Any, Final
 
 from gunicorn.http.body import Body, LengthReader
 from gunicorn.http.errors import InvalidHeader
@@ -15,13 +15,12 @@ from gunicorn.workers.gthread import TConn
 
 from api.request_heads import MAX_HEAD_BYTES, Progress, progress_of
 
+UPLOAD_IS_OVER: Final = "facefit.upload_is_over"
+"""In the environment of a request with a body: to be called once the body is no more needed, if the request goes on."""
+
 
 class WatchedBody(Body):  # type: ignore[misc]
-    """A body that knows whether it has been read to its end, and tells when it is."""
-
-    def __init__(self, reader: Any) -> None:
-        super().__init__(reader)
-        self.on_end: Callable[[], None] = _nothing
+    """A body that knows whether it has been read to its end."""
 
     @property
     def is_at_end(self) -> bool:
@@ -60,22 +59,7 @@ class WatchedBody(Body):  # type: ignore[misc]
             raise
         self.failed = not n_came  # the client has gone
         self.reader.length -= n_came
-        self._tell_of_end()
         return n_came
-
-    def _read_reader(self, size: int) -> bytes:
-        data: bytes = super()._read_reader(size)
-        self._tell_of_end()
-        return data
-
-    def _tell_of_end(self) -> None:
-        if self.is_at_end:
-            told, self.on_end = self.on_end, _nothing
-            told()
-
-
-def _nothing() -> None:
-    """Nobody is to be told."""
 
 
 class WatchedRequest(Request):  # type: ignore[misc]

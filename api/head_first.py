@@ -24,12 +24,13 @@ from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER
 
 from api.answering import AnsweringWorker
 from api.client_sockets import ClientSocket, SlowReaders
-from api.connections import Connection, settled
+from api.connections import UPLOAD_IS_OVER, Connection, settled
 from api.lingering import Lingering
 from api.problems import ProblemError
 from api.raw_problems import HEAD_TOO_LONG, HEAD_TOO_SLOW, NO_PLACE, NOT_HTTP, raw_answer
-from api.request_heads import Progress, awaits_body
+from api.request_heads import Progress, awaits_body, has_body
 from api.request_threads import RequestThreads
+from api.upload_lines import UploadLine
 from shared.config import Settings
 
 _BEAT_S: Final = 1.0
@@ -56,13 +57,13 @@ class HeadFirstWorker(AnsweringWorker):
         settings = Settings()
         self._head_s = settings.max_head_s
         self._upload_wait_s = settings.max_upload_wait_s
-        self._upload_places = settings.uploading_places
+        # Bodies that are short, and have come with their heads, do not wait behind those that come slowly.
+        self._short_bodies = UploadLine(settings.short_body_places)
+        self._bodies = UploadLine(settings.uploading_places)
         self._slow_readers = SlowReaders(
             threading.BoundedSemaphore(settings.max_slow_readers), settings.max_download_pause_s
         )
         self._heads: _Waiting = OrderedDict()
-        self._queued_uploads: _Waiting = OrderedDict()
-        self._uploading: set[Connection] = set()
         self._beat_at_s = 0.0
 
     @classmethod
@@ -167,18 +168,17 @@ class HeadFirstWorker(AnsweringWorker):
             self._drop(conn)
         elif progress is not Progress.READABLE:
             self._refuse(conn, NOT_HTTP if progress is Progress.NOT_HTTP else HEAD_TOO_LONG)
-        elif not awaits_body(conn.received):
+        elif not has_body(conn.received):
             self._hand_over(conn)
         else:
             conn.until_s = time.monotonic() + (self._upload_wait_s if self.alive else STOP_KEEPALIVE_LINGER)
-            self._queued_uploads[conn] = None
+            (self._bodies if awaits_body(conn.received) else self._short_bodies).join(conn)
             self._let_uploads_in()
 
     def _let_uploads_in(self) -> None:
-        while self._queued_uploads and len(self._uploading) < self._upload_places:
-            conn, _ = self._queued_uploads.popitem(last=False)
-            self._uploading.add(conn)
-            self._hand_over(conn)
+        for line in (self._short_bodies, self._bodies):
+            for conn in line.let_in():
+                self._hand_over(conn)
 
     def _hand_over(self, conn: Connection) -> None:
         conn.parser.unreader.unread(bytes(conn.received))
@@ -187,7 +187,7 @@ class HeadFirstWorker(AnsweringWorker):
 
     def finish_request(self, conn: Connection, is_kept: bool) -> None:
         """Go on with a connection whose request was answered."""
-        self._body_has_come(conn)
+        self._end_upload(conn)
         try:
             self._go_on(conn, is_kept)
         except Exception:  # the outer wall of the loop that all connections share
@@ -208,8 +208,9 @@ class HeadFirstWorker(AnsweringWorker):
             self.poller.register(conn.sock, EVENT_READ, partial(self.on_client_socket_readable, conn))
             self.keepalived_conns.append(conn)
 
-    def _body_has_come(self, conn: Connection) -> None:
-        self._uploading.discard(conn)
+    def _end_upload(self, conn: Connection) -> None:
+        self._short_bodies.leave(conn)
+        self._bodies.leave(conn)
         self._let_uploads_in()
 
     # Time is up, or there is no room
@@ -224,14 +225,14 @@ class HeadFirstWorker(AnsweringWorker):
                 self._refuse(conn, HEAD_TOO_SLOW)
             else:
                 self._drop(conn)
-        while self._queued_uploads and (conn := next(iter(self._queued_uploads))).until_s <= now_s:
-            del self._queued_uploads[conn]
-            self._refuse(conn, NO_PLACE)
+        for line in (self._short_bodies, self._bodies):
+            for conn in line.give_up(now_s):
+                self._refuse(conn, NO_PLACE)
         self._lingering.expire()
 
     def _cap_keepalive(self, deadline: float) -> None:
         super()._cap_keepalive(deadline)
-        for conn in (*self._heads, *self._queued_uploads):
+        for conn in (*self._heads, *self._short_bodies.waiting, *self._bodies.waiting):
             conn.until_s = min(conn.until_s, deadline)
 
     def _close_idlest(self) -> None:
@@ -244,8 +245,8 @@ class HeadFirstWorker(AnsweringWorker):
         elif head:
             self._unwatch(head)
             self._drop(head)
-        elif self._queued_uploads:
-            self._refuse(self._queued_uploads.popitem(last=False)[0], NO_PLACE)
+        elif conn := self._bodies.turn_away() or self._short_bodies.turn_away():
+            self._refuse(conn, NO_PLACE)
 
     def _drop(self, conn: Connection) -> None:
         self.nr_conns -= 1
@@ -271,10 +272,12 @@ class HeadFirstWorker(AnsweringWorker):
 
     def handle_request(self, req: Any, conn: Connection) -> bool:
         """Let the app answer; a client that is too slow to take the answer is no fault of ours."""
-        if conn in self._uploading:
-            req.body.on_end = partial(self.method_queue.defer, self._body_has_come, conn)
+        # A place is kept until the photo is stored, not only until it has come: else a store that hangs would have them
+        # all, with their photos, keep every thread.
+        is_upload = conn in self._bodies or conn in self._short_bodies
+        told = {UPLOAD_IS_OVER: partial(self.method_queue.defer, self._end_upload, conn)} if is_upload else {}
         try:
-            return self.answer(req, conn)
+            return self.answer(req, conn, told)
         except TimeoutError as error:
             self.log.info("an answer is broken off: %s", error)
             return False

@@ -1,4 +1,4 @@
-"""How far the head of a request has come, judged without reading on; and whether a body is still to come behind it."""
+"""How far the head of a request has come, judged without reading on, and whether a body is behind it or is to come."""
 
 from __future__ import annotations
 
@@ -65,3 +65,10 @@ def awaits_body(received: bytes | bytearray) -> bool:
         return not received.endswith(_LAST_CHUNK)
     length = _CONTENT_LENGTH.search(head)
     return length is not None and int(length[1]) > len(received) - head_bytes
+
+
+def has_body(received: bytes | bytearray) -> bool:
+    """Tell whether a request whose head is complete brings a body, come or not; as little decides what it is."""
+    head = bytes(received[: received.find(_END) + len(_END)])
+    length = _CONTENT_LENGTH.search(head)
+    return _CHUNKED.search(head) is not None or (length is not None and int(length[1]) > 0)

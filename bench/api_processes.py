@@ -64,6 +64,7 @@ class Pair:
             "FACEFIT_LISTEN_PORT": str(self.port),
             "FACEFIT_API_WORKERS": str(self.processes),
             "FACEFIT_API_THREADS": str(self.threads),
+            "FACEFIT_MAX_REPORTS": "1",  # of few threads, not enough would be left beside the usual four
         }
         return replace(services({**settings, **own})[0], name=self.name)
 

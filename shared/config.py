@@ -166,8 +166,8 @@ class Settings(BaseSettings):
         0.15,
         gt=0,
         lt=1,
-        description="Share of an API process's threads that may be kept by bodies that are still arriving; the next"
-        " ones wait for one to end, without a thread, and then hear 503.",
+        description="Share of an API process's threads that may be kept by bodies that are arriving or being stored;"
+        " the next ones wait for one to end, without a thread, and then hear 503.",
     )
     max_upload_wait_s: float = Field(
         5.0, gt=0, description="The longest that they wait: longer than a crowd of good ones takes."
@@ -396,11 +396,12 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _threads_are_left_when_all_that_is_slow_has_come(self) -> Self:
-        kept = self.waiting_places + self.uploading_places + self.max_reports + self.max_slow_readers
+        bodies = self.uploading_places + self.short_body_places
+        kept = self.waiting_places + bodies + self.max_reports + self.max_slow_readers
         if kept + FREE_THREADS > self.api_threads:
             message = (
                 f"FACEFIT_API_THREADS ({self.api_threads}) must leave {FREE_THREADS} threads free beside"
-                f" {self.waiting_places} waiting (FACEFIT_MAX_WAITING_SHARE), {self.uploading_places} uploading"
+                f" {self.waiting_places} waiting (FACEFIT_MAX_WAITING_SHARE), {bodies} uploading"
                 f" (FACEFIT_MAX_UPLOADING_SHARE), {self.max_reports} for FACEFIT_MAX_REPORTS and"
                 f" {self.max_slow_readers} for FACEFIT_MAX_SLOW_READERS"
             )
@@ -420,8 +421,13 @@ class Settings(BaseSettings):
 
     @property
     def uploading_places(self) -> int:
-        """How many bodies may be arriving at once in an API process."""
+        """How many bodies may be arriving, or being stored, at once in an API process."""
         return max(1, int(self.api_threads * self.max_uploading_share))
+
+    @property
+    def short_body_places(self) -> int:
+        """And how many besides that came with their heads: they do not wait behind those that come slowly."""
+        return max(1, self.uploading_places // 2)
 
     def outbound_policy(self, total_s: float) -> OutboundPolicy:
         """Return where this service may reach out to, in attempts of `total_s` at most."""

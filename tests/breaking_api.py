@@ -5,7 +5,8 @@ Served by `gunicorn tests.breaking_api:app`; `GET /batches` names them.
 
 from __future__ import annotations
 
-from typing import Final
+import time
+from typing import BinaryIO, Final
 
 from flask import Response, jsonify
 
@@ -25,15 +26,25 @@ ITEMS: Final = 40
 BREAKS_AT: Final = 30
 LONG_ITEMS: Final = 600
 """With all points 13 MB: more than sockets hold."""
+HANGS: Final = b" hangs "
+HANGS_FOR_S: Final = 60
+"""A photo with these bytes takes so long to store."""
 RESULT: Final = as_written(a_result())
 
 
 class _Breaking(MemoryObjectStore):
-    """Does not answer when certain results are read; keeps one result for all."""
+    """Does not answer when certain results are read, and is slow to take certain photos; keeps one result for all."""
 
     def __init__(self) -> None:
         super().__init__()
         self.breaks_at: set[str] = set()
+
+    def put(self, key: str, body: bytes | BinaryIO, *, content_type: str = "application/octet-stream") -> None:
+        if not isinstance(body, bytes):
+            body = body.read()
+        if HANGS in body:
+            time.sleep(HANGS_FOR_S)
+        super().put(key, body, content_type=content_type)
 
     def put_if_absent(self, key: str, body: bytes) -> bool:
         return super().put_if_absent(key, body.removesuffix(RESULT))

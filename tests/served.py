@@ -24,9 +24,9 @@ from stack.services import ROOT
 PATIENCE_S = 60.0
 SMALL_BUFFER_BYTES = 4096
 SMALL = {
-    "FACEFIT_API_THREADS": "16",
-    "FACEFIT_MAX_UPLOADING_SHARE": "0.25",
-    "FACEFIT_MAX_WAITING_SHARE": "0.25",
+    "FACEFIT_API_THREADS": "20",
+    "FACEFIT_MAX_UPLOADING_SHARE": "0.2",
+    "FACEFIT_MAX_WAITING_SHARE": "0.2",
     "FACEFIT_MAX_CONNECTIONS": "200",
     "FACEFIT_MAX_REPORTS": "2",
     "FACEFIT_MAX_DOWNLOAD_PAUSE_S": "1",
@@ -34,7 +34,7 @@ SMALL = {
     "FACEFIT_MAX_HEAD_S": "2",
     "FACEFIT_MAX_UPLOAD_WAIT_S": "2",
 }
-"""Few threads and little patience: four places for uploads, four for those who wait, two for reports."""
+"""Few threads and little patience: four places for uploads, two for short ones, four for who waits, two for reports."""
 
 
 @dataclass

@@ -30,6 +30,7 @@ HEALTH = b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n"
 LAST_HEALTH = b"GET /healthz HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n"
 UPLOAD = b"POST /v1/jobs HTTP/1.1\r\n" + HOST + b"Content-Type: image/jpeg\r\nContent-Length: 10\r\n"
 PHOTO = b"\xff\xd8\xff photo "
+HANGING = b"\xff\xd8\xff hangs "
 BUNDLE = b"GET /docs/swagger/js/swagger-ui-bundle.js HTTP/1.1\r\n" + HOST + b"\r\n"
 """1.5 MB: more than the sockets here hold when it is asked for a few times."""
 
@@ -124,6 +125,14 @@ def test_uploads_wait_for_a_place_without_a_thread_and_then_hear_when_to_come_ag
         assert b"\r\nRetry-After: " in answer
 
 
+def test_a_short_body_does_not_wait_behind_those_that_do_not_come(server: Server) -> None:
+    with ExitStack() as held:
+        for _ in range(THREADS):
+            held.enter_context(server.connected(UPLOAD + b"\r\n"))
+        with server.connected(UPLOAD + b"\r\n" + PHOTO) as short:
+            assert status_of(short.recv(1000)) == 202
+
+
 def test_an_upload_gets_the_place_of_one_that_ends(server: Server) -> None:
     with ExitStack() as held:
         uploads = [held.enter_context(server.connected(UPLOAD + b"\r\n")) for _ in range(THREADS)]
@@ -132,7 +141,7 @@ def test_an_upload_gets_the_place_of_one_that_ends(server: Server) -> None:
         assert {status_of(upload.recv(1000)) for upload in uploads} == {202}
 
 
-def test_a_place_is_free_as_soon_as_the_body_has_come(server: Server) -> None:
+def test_a_place_is_free_as_soon_as_the_photo_is_stored(server: Server) -> None:
     """Those who wait for their job afterwards keep a thread, and no place."""
     waiting = UPLOAD + b"Prefer: wait=20\r\n\r\n"
     with ExitStack() as held:
@@ -142,6 +151,19 @@ def test_a_place_is_free_as_soon_as_the_body_has_come(server: Server) -> None:
         with server.connected(UPLOAD + b"\r\n") as one_more:
             one_more.sendall(PHOTO)
             assert status_of(one_more.recv(1000)) == 202
+
+
+@pytest.mark.parametrize("comes_with_its_head", [True, False])
+def test_a_store_that_hangs_keeps_no_thread_from_the_others(comes_with_its_head: bool) -> None:
+    at_once, then = (HANGING, b"") if comes_with_its_head else (HANGING[:-1], HANGING[-1:])
+    with serving() as hanging, ExitStack() as held:
+        uploads = [held.enter_context(hanging.connected(UPLOAD + b"\r\n" + at_once)) for _ in range(MORE_THAN_THREADS)]
+        for upload in uploads:
+            upload.sendall(then)
+        first, _, _ = select.select(uploads, [], [], SOON_S)
+        assert problem_of(received(first[0])) == (503, "unavailable")
+        assert health(hanging) == 200
+        os.kill(hanging.worker(), signal.SIGKILL)
 
 
 def test_with_everything_taken_polls_and_health_checks_are_answered(server: Server) -> None:

@@ -69,7 +69,7 @@ def test_what_is_relied_on_has_not_changed(part: Any) -> None:
     ],
 )
 def test_what_is_overridden_is_there_to_be_overridden(ours: type, theirs: type) -> None:
-    own = {"_on_readable", "_unwatch", "_decide", "_let_uploads_in", "_hand_over", "_body_has_come", "_close_idlest"}
+    own = {"_on_readable", "_unwatch", "_decide", "_let_uploads_in", "_hand_over", "_end_upload", "_close_idlest"}
     own |= {
         "_drop",
         "_take",
@@ -81,7 +81,6 @@ def test_what_is_overridden_is_there_to_be_overridden(ours: type, theirs: type) 
         "_go_on",
         "readinto",
         "_received_into",
-        "_tell_of_end",
         "answer",
         "receive",
         "send",

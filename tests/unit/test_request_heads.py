@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.connections import WatchedParser
-from api.request_heads import MAX_HEAD_BYTES, MAX_REQUEST_LINE_BYTES, Progress, awaits_body, progress_of
+from api.request_heads import MAX_HEAD_BYTES, MAX_REQUEST_LINE_BYTES, Progress, awaits_body, has_body, progress_of
 
 LINES = (b"GET", b"/", b" / HTTP/1.1", b"POST / HTTP/1.1\r\n", b"A: b", b"Host: a", b"Content-Length: 3", b"0\r\n\r\n")
 PIECES = st.sampled_from([*LINES, b"\r", b"\n", b"\r\n", b"\r\n\r\n", b" ", b":", b"x", b"\0", b"\xff", b"http://a/"])
@@ -76,6 +76,26 @@ def test_a_first_line_without_end_is_for_the_parser_to_refuse() -> None:
     assert progress_of(line) is Progress.READABLE
     with pytest.raises(ParseException):
         parse(line)
+
+
+@pytest.mark.parametrize(
+    ("received", "has_one"),
+    [
+        (REQUEST, True),
+        (REQUEST[:-1], True),
+        (REQUEST[:-3], True),
+        (REQUEST.replace(b"Content-Length: 3", b"content-length:\t3 "), True),
+        (REQUEST.replace(b"Content-Length: 3", b"Content-Length: 99999999999999999999"), True),
+        (REQUEST.replace(b"Content-Length: 3", b"Content-Length: 0"), False),
+        (REQUEST.replace(b"Content-Length: 3", b"X-Content-Length: 30"), False),
+        (REQUEST.replace(b"Content-Length: 3", b"Transfer-Encoding: chunked"), True),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", True),
+        (b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\nContent-Length: 3\r\n\r\n", False),
+        (b"GET / HTTP/1.1\n\n", False),
+    ],
+)
+def test_whether_there_is_a_body(received: bytes, has_one: bool) -> None:
+    assert has_body(received) is has_one
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from shared.config import FREE_THREADS, Settings
 
 def test_the_defaults_leave_enough() -> None:
     settings = Settings()
-    kept = settings.waiting_places + settings.uploading_places + settings.max_reports + settings.max_slow_readers
+    kept = settings.waiting_places + settings.uploading_places + settings.short_body_places
+    kept += settings.max_reports + settings.max_slow_readers
     assert settings.api_threads - kept >= FREE_THREADS
 
 
