@@ -19,7 +19,7 @@ from api.batch_forms import FORM_TYPE, expected_bytes, read_photos
 from api.batch_lists import JSON_TYPES, LINES_TYPES, read_list
 from api.batch_pages import every_item
 from api.batch_presenters import batch_response, created_response, item_model, upload_form, written_items
-from api.context import Services, tenant
+from api.context import Services, tenant, upload_is_over
 from api.idempotency import REPLAYED, HeldKey, once
 from api.problems import UNSUPPORTED_FORMAT, ProblemError, unavailable
 from api.upload_places import upload_place
@@ -170,6 +170,7 @@ def _finder(batches: BatchLifecycle) -> Callable[[str], _Made | None]:
 
 def _answer(batches: BatchLifecycle, made: _Made, is_replay: bool) -> Response:
     """Answer that a batch is accepted: 201 with its forms if its photos come by them, 202 otherwise."""
+    upload_is_over()
     record, items = made
     now_ms = batches.jobs.clock()
     if not is_replay:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, cast
 
-from flask import Flask, Request, current_app, g
+from flask import Flask, Request, current_app, g, request
 
+from api.connections import UPLOAD_IS_OVER
 from api.waiting import Waiters
 from shared.config import Settings
 from shared.deliveries.desk import DeliveryDesk
@@ -43,6 +44,12 @@ def header_of(request: Request, name: str) -> str | None:
     `request.headers` makes an exception for each one that is not there, and most are not.
     """
     return cast("str | None", request.environ.get(f"HTTP_{name}"))
+
+
+def upload_is_over() -> None:
+    """Say that what this request brought is stored: it keeps no place from others that bring something any more."""
+    if give_up_place := request.environ.get(UPLOAD_IS_OVER):
+        give_up_place()
 
 
 def tenant() -> str:

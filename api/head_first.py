@@ -40,6 +40,9 @@ _FILES_BESIDE: Final = 1024
 _NOTHING_THERE: Final = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED})
 _NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
+_READS: Final = (b"GET ", b"HEAD ")
+"""No route reads a body that comes with these."""
+
 _Waiting = OrderedDict[Connection, None]
 
 
@@ -105,6 +108,13 @@ class HeadFirstWorker(AnsweringWorker):
             self._beat_at_s = now_s + _BEAT_S
             super().notify()
 
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """Do what is due for each event, but for a connection that was ended for one before it."""
+        current = self.poller.get_map()
+        for key, _ in self.poller.select(timeout):
+            if current.get(key.fd) is key:
+                key.data(key.fileobj)
+
     # A connection that has come, or comes back for its next request
 
     def set_accept_enabled(self, enabled: bool) -> None:
@@ -114,10 +124,12 @@ class HeadFirstWorker(AnsweringWorker):
         """
         super().set_accept_enabled(enabled and self.alive)
         if not self.alive:
+            super().set_accept_enabled(False)  # it may have been told to end in between
             for listener in self.sockets:
-                for _ in range(self.cfg.backlog):  # as many as can have come before
-                    if not self._take(listener):
-                        break
+                with suppress(OSError):  # those that are being answered are not to be given up for it
+                    for _ in range(self.cfg.backlog):  # as many as can have come before
+                        if not self._take(listener):
+                            break
                 listener.close()
             self.sockets = []
 
@@ -126,7 +138,7 @@ class HeadFirstWorker(AnsweringWorker):
         self._take(listener)
 
     def _take(self, listener: socket.socket) -> bool:
-        """Take a new connection, if need be in place of the one that has been idle longest; tell whether it came."""
+        """Take a new connection, if need be in place of the one that has been idle longest; tell whether to go on."""
         if self.nr_conns >= self.worker_connections - 1:
             self._close_idlest()
         try:
@@ -136,7 +148,7 @@ class HeadFirstWorker(AnsweringWorker):
                 self._close_idlest()
             elif error.errno not in _NOTHING_THERE:
                 raise
-            return False
+            return error.errno not in _NOTHING_THERE or error.errno == errno.ECONNABORTED
         client = ClientSocket.of(accepted, self._slow_readers)
         self.nr_conns += 1
         self.enqueue_req(Connection(self.cfg, client, address, listener.getsockname(), self._lingering.add))
@@ -168,7 +180,7 @@ class HeadFirstWorker(AnsweringWorker):
             self._drop(conn)
         elif progress is not Progress.READABLE:
             self._refuse(conn, NOT_HTTP if progress is Progress.NOT_HTTP else HEAD_TOO_LONG)
-        elif not has_body(conn.received):
+        elif conn.received.startswith(_READS) or not has_body(conn.received):
             self._hand_over(conn)
         else:
             conn.until_s = time.monotonic() + (self._upload_wait_s if self.alive else STOP_KEEPALIVE_LINGER)

@@ -16,7 +16,7 @@ from typing import Final
 _SILENCE_S: Final = 2.0
 _WHOLE_S: Final = 30.0
 """So that most of those that send too much hear why."""
-_MOST_CONNECTIONS: Final = 256
+MOST_CONNECTIONS: Final = 256
 _CHUNK_BYTES: Final = 64 * 1024
 
 
@@ -45,7 +45,7 @@ class Lingering:
 
     def add(self, connection: socket.socket) -> None:
         """End a connection; it is not to be used any more."""
-        if len(self._endings) >= _MOST_CONNECTIONS:
+        if len(self._endings) >= MOST_CONNECTIONS:
             self._close(next(iter(self._endings)))
         try:
             connection.setblocking(False)

@@ -13,8 +13,7 @@ from pydantic import Field
 
 from api import idempotency, problems
 from api.admission import OF_PHOTOS, Admission, admission
-from api.connections import UPLOAD_IS_OVER
-from api.context import services, tenant
+from api.context import services, tenant, upload_is_over
 from api.idempotency import Fingerprint, HeldKey, once, replayable
 from api.image_urls import SCHEMA as IMAGE_URL_SCHEMA
 from api.image_urls import URL_FIELD
@@ -203,12 +202,8 @@ def accept(submission: Submission, admitted: Admission, mark: KeyMark | None = N
 def wait_for(record: JobRecord, timeout_s: float) -> JobRecord:
     """Hold this request until the job has ended, time is up, or at once if too many are waiting."""
     here = services()
-    request.environ.get(UPLOAD_IS_OVER, _nothing)()
+    upload_is_over()
     return here.waiters.wait(record, timeout_s, lambda: here.jobs.find(record.tenant, record.id))
-
-
-def _nothing() -> None:
-    """Keep no place: a request without a body has none."""
 
 
 @bp.get(

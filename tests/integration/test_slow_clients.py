@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from api.lingering import MOST_CONNECTIONS as MOST_ENDING
 from stack.data_folder import LOOPBACK
 from tests.served import SMALL, Server, received, serving
 
@@ -29,6 +30,7 @@ HOST = b"Host: localhost\r\n"
 HEALTH = b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n"
 LAST_HEALTH = b"GET /healthz HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n"
 UPLOAD = b"POST /v1/jobs HTTP/1.1\r\n" + HOST + b"Content-Type: image/jpeg\r\nContent-Length: 10\r\n"
+NO_HTTP = b"\x16\x03\x01"
 PHOTO = b"\xff\xd8\xff photo "
 HANGING = b"\xff\xd8\xff hangs "
 BUNDLE = b"GET /docs/swagger/js/swagger-ui-bundle.js HTTP/1.1\r\n" + HOST + b"\r\n"
@@ -199,6 +201,23 @@ def test_an_answer_is_received_although_not_all_was_sent(server: Server) -> None
         answer = received(connection)
     assert b"\r\nConnection: close\r\n" in answer
     assert status_of(answer) == 413
+
+
+def test_more_refused_clients_than_are_waited_for_end_no_process() -> None:
+    """One is closed to make room for another, while what it has sent meanwhile is there to be read."""
+    with serving({"FACEFIT_MAX_CONNECTIONS": "1000"}) as crowded, ExitStack() as held:
+        worker = crowded.worker()
+        clients = [held.enter_context(crowded.connected(NO_HTTP)) for _ in range(MOST_ENDING)]
+        for client in clients:
+            assert status_of(client.recv(1000)) == 400
+        os.kill(worker, signal.SIGSTOP)
+        held.enter_context(crowded.connected(NO_HTTP))  # heard of before the others, since it comes first
+        for client in clients:
+            client.sendall(NO_HTTP)
+        os.kill(worker, signal.SIGCONT)
+        assert health(crowded) == 200
+        assert crowded.worker() == worker
+        assert "Traceback" not in crowded.logged()
 
 
 def test_idle_connections_make_room_for_new_ones() -> None:
