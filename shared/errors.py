@@ -158,6 +158,10 @@ class RecordsUnavailable(Transient):
     """Raised when the store of job records does not answer."""
 
 
+class RecordsSilent(RecordsUnavailable):
+    """Raised when the store of job records has not answered in time, which has been waited for."""
+
+
 class RecordsRebuilding(RecordsUnavailable):
     """Raised when records were lost and are being rebuilt, so that a list would be incomplete."""
 

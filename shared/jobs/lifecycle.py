@@ -26,6 +26,7 @@ from shared.errors import (
     ObjectMissing,
     QueueUnavailable,
     RecordsRebuilding,
+    RecordsSilent,
     Rejected,
     Transient,
     UploadGone,
@@ -133,8 +134,9 @@ class JobLifecycle:
         try:
             self._store(record, photo, mark)
         except (Transient, KeyTaken) as error:
-            # The sweep may have come by meanwhile, or Redis have written and not said so: it is accepted then.
-            if isinstance(error, KeyTaken) or not self._has_record(record.id):
+            # The sweep may have come by meanwhile, or Redis have written and not said so: it is accepted then. One that
+            # has been silent for seconds is not asked again: whoever sent this is to hear within ten.
+            if isinstance(error, KeyTaken | RecordsSilent) or not self._has_record(record.id):
                 self._refuse(record, mark)
                 raise
         self.ring(record)

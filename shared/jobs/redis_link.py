@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import redis
 
-from shared.errors import RecordsUnavailable
+from shared.errors import RecordsSilent, RecordsUnavailable
 from shared.redis_client import redis_client
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ Argument = str | int | bytes
 def _translated() -> Iterator[None]:
     try:
         yield
+    except redis.TimeoutError as error:
+        raise RecordsSilent("Redis did not answer in time") from error
     except redis.RedisError as error:
         raise RecordsUnavailable(f"Redis did not answer: {type(error).__name__}") from error
 

@@ -11,6 +11,7 @@ from shared.errors import (
     JobNotFound,
     NotFinished,
     RecordsRebuilding,
+    RecordsSilent,
     RecordsUnavailable,
     StorageUnavailable,
     UploadGone,
@@ -56,6 +57,23 @@ def test_without_records_nothing_is_accepted_and_nothing_stays(core: Core) -> No
     core.set_records_away(True)
     with pytest.raises(RecordsUnavailable):
         core.accept(JobOptions(reference="r"))
+    assert core.stored() == []
+
+
+@pytest.mark.parametrize(("kind", "reads"), [(RecordsUnavailable, 1), (RecordsSilent, 0)])
+def test_records_that_were_silent_for_seconds_are_not_asked_again(
+    core: Core, monkeypatch: pytest.MonkeyPatch, kind: type[RecordsUnavailable], reads: int
+) -> None:
+    asked: list[str] = []
+
+    def create(*_: object) -> None:
+        raise kind
+
+    monkeypatch.setattr(type(core.store), "create", create)
+    monkeypatch.setattr(type(core.store), "get", lambda _, job_id: asked.append(job_id))
+    with pytest.raises(kind):
+        core.accept()
+    assert len(asked) == reads
     assert core.stored() == []
 
 
