@@ -93,8 +93,8 @@ class Supervisor:
             watched.wanted = False
         self._end([watched.child])
         with self._lock:
-            if not watched.wanted:  # by somebody else, meanwhile
-                watched.running = False  # or starting it again would take this end for a death
+            if not watched.wanted:  # unless somebody has started it again meanwhile
+                watched.running = False  # this end was no death
 
     def kill(self, name: str, number: int) -> None:
         """Send a signal to a process and all its children, as somebody else might."""

@@ -127,10 +127,12 @@ def test_uploads_wait_for_a_place_without_a_thread_and_then_hear_when_to_come_ag
         assert b"\r\nRetry-After: " in answer
 
 
-def test_a_short_body_does_not_wait_behind_those_that_do_not_come(server: Server) -> None:
+def test_what_is_short_or_not_read_does_not_wait_behind_bodies_that_do_not_come(server: Server) -> None:
     with ExitStack() as held:
         for _ in range(THREADS):
             held.enter_context(server.connected(UPLOAD + b"\r\n"))
+        with server.connected(HEALTH.replace(HOST, HOST + b"Content-Length: 9999\r\n")) as unread:
+            assert status_of(unread.recv(1000)) == 200
         with server.connected(UPLOAD + b"\r\n" + PHOTO) as short:
             assert status_of(short.recv(1000)) == 202
 

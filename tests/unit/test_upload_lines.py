@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import strategies as st
@@ -65,12 +65,9 @@ class Line(RuleBasedStateMachine):
         assert len(self.inside) <= PLACES
 
 
-class _Connection(SimpleNamespace):
-    __hash__ = object.__hash__  # type: ignore[assignment]
-    __eq__ = object.__eq__
-
-    def __init__(self, until_s: float) -> None:
-        super().__init__(until_s=until_s)
+@dataclass(eq=False)
+class _Connection:
+    until_s: float
 
 
 TestLine = Line.TestCase
