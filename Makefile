@@ -18,7 +18,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up keys test faults soak long fuzz schemathesis evaluate docs lint format lock audit secrets clean docker-test bench bench-full browser page page-check test-node site diagrams rabbitmq-test sentinel-test hosts-test bench-scaling
+.PHONY: help demo up keys tenants test faults soak long fuzz schemathesis evaluate docs lint format lock audit secrets clean docker-test bench bench-full browser page page-check test-node site diagrams rabbitmq-test sentinel-test hosts-test bench-scaling
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
@@ -39,6 +39,9 @@ up: $(READY) ## keep the service running here; options PORT=8000 DATA=.facefit
 
 keys: $(READY) ## API keys of the service that `make up` runs: ARGS="create --tenant acme --name portal", list, revoke, expire
 	@$(BIN)/python -m stack keys --data $(DATA) $(ARGS)
+
+tenants: $(READY) ## limits of tenants of that service: ARGS="set acme --photos-per-minute 60", show, list
+	@$(BIN)/python -m stack tenants --data $(DATA) $(ARGS)
 
 test: $(READY) ## every test but the long ones, against the same embedded stack
 	@$(BIN)/python -m pytest --numprocesses 4 --dist loadgroup -m "not long and not browser and not node"
@@ -77,7 +80,7 @@ evaluate: $(READY) ## accuracy on photos with hand-placed points: PHOTOS=DIR OUT
 bench: $(READY) ## speed against the bars and the original service, a few minutes: BENCH="--parts latency --resume"
 	@$(BIN)/python -m bench.speed $(BENCH)
 
-bench-full: $(READY) ## the same with more rounds and a batch of 10,000, half an hour: BENCH="--resume --batch 5000"
+bench-full: $(READY) ## the same with more rounds and a batch of 10,000, a quarter of an hour: BENCH="--resume --batch 5000"
 	@$(BIN)/python -m bench.speed --full $(BENCH)
 
 diagrams: $(READY) ## draw the mermaid diagrams of the pages that have changed (needs npm and Chromium)

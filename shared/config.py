@@ -126,8 +126,8 @@ class Settings(BaseSettings):
     )
     allowed_hosts: CommaSeparated = Field(
         ("127.0.0.1", "localhost", "[::1]"),
-        description="Names the API answers to in `Host` (comma-separated, without port), which are also the hosts"
-        " whose pages may call it (`Origin`).",
+        description="Names the API answers to in `Host` (comma-separated, without port). A page may call it under the"
+        " name that it was loaded from; for pages of other names see `FACEFIT_CORS_ORIGINS`.",
     )
     cors_origins: Origins = Field(
         (),
@@ -145,7 +145,11 @@ class Settings(BaseSettings):
         description="How old it may be while storage does not answer; then every request that needs a key hears 503.",
     )
     api_workers: int = Field(2, ge=1, description="API processes.")
-    api_threads: int = Field(80, ge=2, description="Requests that one API process serves at once.")
+    api_threads: int = Field(
+        80,
+        ge=2,
+        description="Requests that one API process serves at once; by the shares that follow, 48 at least.",
+    )
     max_connections: int = Field(
         1000,
         ge=10,
@@ -166,8 +170,9 @@ class Settings(BaseSettings):
         0.15,
         gt=0,
         lt=1,
-        description="Share of an API process's threads that may be kept by bodies that are arriving or being stored;"
-        " the next ones wait for one to end, without a thread, and then hear 503.",
+        description="Share of an API process's threads that may be kept by bodies that are arriving or being stored,"
+        " and half as many again by short ones that come with their heads; the next ones wait for one to end, without a"
+        " thread, and then hear 503.",
     )
     max_upload_wait_s: float = Field(
         5.0, gt=0, description="The longest that they wait: longer than a crowd of good ones takes."

@@ -179,7 +179,12 @@ _ALL: Final = (
         ("route",),
         buckets_s=REQUEST_BUCKETS_S,
     ),
-    _count(PROBLEMS, "Problems that were answered, by code; `rate_limited` among them.", "code"),
+    _count(
+        PROBLEMS,
+        "Problems that the application answered, by code; `rate_limited` among them. What the server refuses before it"
+        " (no place for an upload, a head that is slow or bad) is in the log alone: `is refused`.",
+        "code",
+    ),
     _held(WAITERS, "Requests that are held until a job or batch has ended."),
     Metric(
         STAGE_S,

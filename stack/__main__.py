@@ -1,4 +1,4 @@
-"""`python -m stack up` keeps the service running here, `keys` makes API keys for it, `demo` shows what it does."""
+"""`python -m stack up` keeps the service running here, `keys` and `tenants` administer it, `demo` shows it at work."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from stack.administration import COMMANDS, administer
 from stack.demo import PHOTOS, run_demo
 from stack.errors import FolderInUse, Interrupted, PortTaken, StackError
-from stack.keys import run_keys
 from stack.services import ROOT
 from stack.stack import Stack, say
 
@@ -32,13 +32,14 @@ def main(arguments: list[str] | None = None) -> int:
     up = commands.add_parser("up", help="keep the service running until Ctrl-C")
     up.add_argument("--port", type=_port, default=8000, help="where the API listens on loopback; 0 for any free port")
     up.add_argument("--data", type=Path, default=Path(".facefit"), help="the folder that everything is kept in")
-    keys = commands.add_parser("keys", help="create, list, expire or revoke API keys of the service that `up` runs")
-    keys.add_argument("--data", type=Path, default=Path(".facefit"), help="the folder of that service")
-    keys.add_argument("arguments", nargs=argparse.REMAINDER, help="as for python -m api.keys; see its --help")
+    for name, what in COMMANDS.items():
+        command = commands.add_parser(name, help=what)
+        command.add_argument("--data", type=Path, default=Path(".facefit"), help="the folder of that service")
+        command.add_argument("arguments", nargs=argparse.REMAINDER, help=f"as for python -m api.{name}; see its --help")
     options = parser.parse_args(arguments)
     try:
-        if options.command == "keys":
-            return run_keys(options.data, options.arguments)
+        if options.command in COMMANDS:
+            return administer(options.command, options.data, options.arguments)
         return _demo() if options.command == "demo" else _up(options.data, options.port)
     except (PortTaken, FolderInUse) as exc:
         print(f"facefit: {exc}", file=sys.stderr, flush=True)

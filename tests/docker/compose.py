@@ -29,6 +29,8 @@ STATES: Final = {
     "upkeep": "running",
 }
 """Every service that stays, and how it is when it is well."""
+PROXIED_HOST: Final = "faces.example.com"
+"""A name that the file of settings adds to those the API answers to, as for a proxy before it."""
 COMMAND_LIMIT_S: Final = 1800
 HEALTHY_LIMIT_S: Final = 300
 
@@ -98,7 +100,7 @@ class Compose:
         text = (ROOT / ".env.example").read_text()
         for name, value in ((FOLDER_SETTING, str(self.secrets)), ("FACEFIT_PORT", str(self.port))):
             text = re.sub(rf"^{name}=.*$", f"{name}={value}", text, flags=re.MULTILINE)
-        self._env_file.write_text(text)
+        self._env_file.write_text(f"{text}\nFACEFIT_ALLOWED_HOSTS=127.0.0.1,localhost,{PROXIED_HOST}\n")
 
     def secret_values(self) -> set[str]:
         """Return every random value that the files of secrets hold."""

@@ -8,9 +8,10 @@ import threading
 from collections.abc import Iterator
 from typing import Final
 
+import httpx
 import pytest
 
-from tests.docker.compose import BUILT, STATES, Compose, run
+from tests.docker.compose import BUILT, PROXIED_HOST, STATES, Compose, run
 
 pytestmark = pytest.mark.timeout(1800)
 
@@ -121,6 +122,11 @@ def test_only_the_api_is_published_and_only_on_loopback(compose: Compose) -> Non
         for binding in bindings or ()
     }
     assert published == {("api", "127.0.0.1", str(compose.port))}
+
+
+@pytest.mark.parametrize(("host", "status"), [(PROXIED_HOST, 200), ("elsewhere.example.com", 400)])
+def test_a_setting_that_is_only_passed_on_arrives(compose: Compose, host: str, status: int) -> None:
+    assert httpx.get(f"{compose.url}/healthz", headers={"Host": host}, trust_env=False).status_code == status
 
 
 def test_no_port_of_the_store_but_s3_is_reached_from_the_api(compose: Compose) -> None:

@@ -160,8 +160,11 @@ def test_keys_of_a_running_service(stores: Stack) -> None:
         assert client.get("/readyz").status_code != httpx.codes.UNAUTHORIZED
 
 
-def test_the_command_finds_the_stack_that_runs_on_a_folder(stores: Stack) -> None:
-    # The other tests of this stack have no keys, so none is made here.
-    command = (sys.executable, "-m", "stack", "keys", "--data", str(stores.folder.path), "list", "--json")
+@pytest.mark.parametrize(
+    ("asked", "answer"), [(("keys", "list", "--json"), "[]"), (("tenants", "list"), "no tenant has limits of its own")]
+)
+def test_a_command_finds_the_stack_that_runs_on_a_folder(stores: Stack, asked: tuple[str, ...], answer: str) -> None:
+    # The other tests of this stack have no keys and no limits, so none are made here.
+    command = (sys.executable, "-m", "stack", asked[0], "--data", str(stores.folder.path), *asked[1:])
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (ran.returncode, ran.stdout.strip()) == (0, "[]")
+    assert (ran.returncode, ran.stdout.strip()) == (0, answer)

@@ -210,6 +210,11 @@ def test_no_secret_is_in_an_environment_or_a_command(service: str) -> None:
     assert re.search(r"requirepass|redis://|--pass (?!none )", said) is None
 
 
+@pytest.mark.parametrize("name", sorted(COMPOSE["x-settings"]))
+def test_a_setting_that_is_passed_on_is_one(name: str) -> None:
+    assert name.removeprefix("FACEFIT_").lower() in Settings.model_fields
+
+
 def test_the_files_that_compose_wants_are_those_that_are_made() -> None:
     wanted = {told["file"].rsplit("}/", 1)[1] for told in COMPOSE["secrets"].values()}
     assert wanted == {name for make in KINDS.values() for name in make()}

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from stack.administration import COMMANDS, administer
 from stack.data_folder import PORTS_FROM, DataFolder, free_ports, is_free, last_used, write_private
 from stack.errors import FolderInUse, NotReady, StackError
-from stack.keys import run_keys
 
 pytestmark = pytest.mark.enable_socket
 
@@ -80,15 +80,16 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         DataFolder(tmp_path / "file" / "data")
 
 
-def test_keys_are_made_for_a_stack_that_runs_and_for_no_other(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_stack_that_runs_is_administered_and_no_other(command: str, tmp_path: Path) -> None:
     nowhere = tmp_path / "nowhere"
     with pytest.raises(NotReady, match="start it with `make up`"):
-        run_keys(nowhere, ["list"])
+        administer(command, nowhere, ["list"])
     assert not nowhere.exists()
     folder = DataFolder(tmp_path)
     used = folder.ports(), folder.secrets()
     assert last_used(tmp_path) == used
     with pytest.raises(NotReady):
-        run_keys(tmp_path, ["list"])
+        administer(command, tmp_path, ["list"])
     with socket.create_server(("127.0.0.1", used[0].s3)):
         assert last_used(tmp_path) == used  # where `ports` would choose others
