@@ -87,7 +87,7 @@ def run_all(photos: int, processes: int, sleep_s: float) -> list[dict[str, Any]]
         found += [
             measure(stack, "single, 512 px", few, lambda count: send_singles(stack, small, count)),
             measure(stack, "batch, 512 px", few, lambda count: send_batch(stack, small, count)),
-            measure(stack, "single, 10 MP", few, lambda count: send_singles(stack, large, count)),
+            measure(stack, "single, 12 MP", few, lambda count: send_singles(stack, large, count)),
         ]
     return found
 

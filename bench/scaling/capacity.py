@@ -22,11 +22,11 @@ PHOTOS_PER_S = (10, 100, 1000)
 POLLS_PER_PHOTO = 3
 KINDS = {
     "512 px, one by one": ("single, 512 px", "single, asleep"),
-    "10 MP, one by one": ("single, 10 MP", "single, asleep"),
+    "12 MP, one by one": ("single, 12 MP", "single, 12 MP"),
     "512 px, in batches": ("batch, 512 px", "batch, asleep"),
 }
-"""The runs that tell what the worker costs, and what all others cost: these are loaded more while measuring sleeps."""
-AROUND = ("single, asleep", "batch, asleep", "poll")
+"""The runs that tell what the worker costs, and what all others cost: these are loaded more while measuring sleeps. A
+large photo costs them more than a small one, so its own run tells both."""
 MARKS = re.compile(r"(<!-- (\w+): written by .*? -->\n).*?(<!-- end -->)", re.DOTALL)
 MS_PER_S = 1000.0
 NOT_YET = "*Not measured yet: `make bench-scaling`, on a machine with nothing else to do.*\n"
@@ -34,16 +34,14 @@ NOT_YET = "*Not measured yet: `make bench-scaling`, on a machine with nothing el
 
 def costs(figures: dict[str, Any]) -> dict[str, dict[str, float]]:
     """Return the CPU of a photo in ms, part by part, for each kind; polls are a single photo's own."""
-    runs = {run["run"]: run["cpu_ms"] for run in figures["runs"] if "cpu_ms" in run}
-    runs |= {run["run"]: _without_idling(run, figures) for run in figures["runs"] if run["run"] in AROUND}
+    runs = {run["run"]: run for run in figures["runs"]}
+    poll = _without_idling(runs["poll"], figures)
     found = {}
-    for kind, (real, around) in KINDS.items():
-        polls = 0 if "batch" in real else POLLS_PER_PHOTO
-        found[kind] = {
-            part: (runs[real] if part == "worker" else runs[around])[part]
-            + polls * runs["poll"][part] * (part != "worker")
-            for part in PARTS
-        }
+    for kind, (measuring, around) in KINDS.items():
+        polls = 0 if "batch" in measuring else POLLS_PER_PHOTO
+        others = _without_idling(runs[around], figures)
+        found[kind] = {part: others[part] + polls * poll[part] for part in PARTS}
+        found[kind]["worker"] = runs[measuring]["cpu_ms"]["worker"]
     return found
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import io
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,10 +10,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import httpx
-from PIL import Image
 
 from bench.bulk.photos import MadePhoto
 from bench.bulk.ways import PATIENCE_S, send_zip
+from bench.speed.photos import PHONE_12MP, Pool
 from shared.names import QueueName, new_job_id
 from shared.services import connect
 from stack.services import settings_of
@@ -23,8 +22,6 @@ from stack.stack import Stack
 PORTRAIT = Path(__file__).parents[2] / "stack" / "portraits" / "grace_hopper.jpg"
 CONNECTIONS = 8
 POLL_S = 0.2
-PHONE_SIDE_PX = 3500
-"""The portrait blown up to this height has as many pixels as a phone's photo, and compresses better."""
 
 
 def portrait() -> bytes:
@@ -32,17 +29,14 @@ def portrait() -> bytes:
 
 
 def phone_photo() -> bytes:
-    buffer = io.BytesIO()
-    picture = Image.open(PORTRAIT).convert("RGB")
-    larger = (PHONE_SIDE_PX * picture.width // picture.height, PHONE_SIDE_PX)
-    picture.resize(larger, Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=92)
-    return buffer.getvalue()
+    """Return a photo as a phone takes it, with the noise of its sensor: what a store and an API have to carry."""
+    return Pool(PHONE_12MP, 1).take(1)[0]
 
 
 def send_singles(stack: Stack, photo: bytes, count: int) -> None:
     """Send photos over a few connections, as fast as they are taken, and wait until all have ended."""
     headers = {"Content-Type": "image/jpeg"}
-    _on_connections(stack, count, lambda http: _ask(http, "POST", "/v1/jobs?landmarks=false", photo, headers))
+    _on_connections(stack, count, lambda http: _ask(http, "POST", "/v1/jobs", photo, headers))
     with httpx.Client(base_url=stack.url, timeout=PATIENCE_S, trust_env=False) as http:
         while any(_some(http, status) for status in ("queued", "running")):
             time.sleep(POLL_S)
@@ -52,7 +46,7 @@ def send_batch(stack: Stack, photo: bytes, count: int) -> None:
     """Send a zip and wait until all of it has ended."""
     photos = [MadePhoto(f"{number:05}.jpg", photo, "succeeded") for number in range(count)]
     with TemporaryDirectory() as folder, httpx.Client(base_url=stack.url, timeout=PATIENCE_S, trust_env=False) as http:
-        batch_id = send_zip(http, photos, Path(folder), {"landmarks": "false"})
+        batch_id = send_zip(http, photos, Path(folder), {})
         while http.get(f"/v1/batches/{batch_id}").raise_for_status().json()["status"] != "completed":
             time.sleep(POLL_S)
 

@@ -9,7 +9,7 @@ import pytest
 from bench.scaling.capacity import KINDS, PAGE, PARTS, ceiling_table, costs, page
 from bench.scaling.figures import read_figures
 
-RUNS = ("single, asleep", "batch, asleep", "poll", "single, 512 px", "batch, 512 px", "single, 10 MP")
+RUNS = ("single, asleep", "batch, asleep", "poll", "single, 512 px", "batch, 512 px", "single, 12 MP")
 
 
 @pytest.fixture
@@ -30,6 +30,13 @@ def test_a_single_photo_pays_for_its_polls_and_a_batch_has_none(figures: dict[st
     single, _, batch = (costs(figures)[kind] for kind in KINDS)
     assert (single["worker"], single["api"], single["redis"]) == (50.0, 8.0, 8.0)
     assert (batch["worker"], batch["api"], batch["redis"]) == (50.0, 2.0, 2.0)
+
+
+def test_a_large_photo_costs_every_part_what_its_own_run_took(figures: dict[str, Any]) -> None:
+    figures["runs"][RUNS.index("single, 12 MP") + 1]["cpu_ms"] |= {"store": 30.0, "api": 11.0}
+    small, large, _ = (costs(figures)[kind] for kind in KINDS)
+    assert (large["store"], large["api"]) == (36.0, 17.0)  # with three polls of 2 ms
+    assert (small["store"], small["api"]) == (8.0, 8.0)
 
 
 def test_what_a_part_spends_anyway_is_not_a_photos(figures: dict[str, Any]) -> None:
