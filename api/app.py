@@ -15,6 +15,7 @@ from api.context import Services, attach
 from api.guard import register_guard
 from api.openapi_security import SECURITY_SCHEMES
 from api.problems import on_validation_error, register_problem_handlers
+from api.reading_places import register_reading_places
 from api.routes import batch_reports, batches, deletions, exports, jobs, legacy, metrics, service, webhooks
 from api.upload_places import register_upload_places
 from shared.schemas import Problem
@@ -57,6 +58,7 @@ def create_app(services: Services) -> OpenAPI:
     register_problem_handlers(app)
     register_admission(app, services)
     register_upload_places(app, services.settings.max_batch_uploads)
+    register_reading_places(app, services.settings.reading_places)
     ours = (jobs, batches, deletions, exports, webhooks, legacy, service, metrics)
     for blueprint in (module.bp for module in ours):
         app.register_api(blueprint)

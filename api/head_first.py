@@ -28,7 +28,7 @@ from api.connections import UPLOAD_IS_OVER, Connection, settled
 from api.lingering import Lingering
 from api.problems import ProblemError
 from api.raw_problems import HEAD_TOO_LONG, HEAD_TOO_SLOW, NO_PLACE, NOT_HTTP, raw_answer
-from api.request_heads import Progress, awaits_body, has_body
+from api.request_heads import Progress, asks_how_it_is, awaits_body, has_body, only_asks
 from api.request_threads import RequestThreads
 from api.upload_lines import UploadLine
 from shared.config import Settings
@@ -40,8 +40,9 @@ _FILES_BESIDE: Final = 1024
 _NOTHING_THERE: Final = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED})
 _NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
-_READS: Final = (b"GET ", b"HEAD ")
-"""No route reads a body that comes with these."""
+_HEALTH_THREADS: Final = 2
+"""For those who ask that alone: when stores hang, all other threads may be kept for seconds, and whoever restarts what
+does not answer would make it worse."""
 
 _Waiting = OrderedDict[Connection, None]
 
@@ -90,6 +91,7 @@ class HeadFirstWorker(AnsweringWorker):
         if soft < wanted:
             soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        self._health_threads = RequestThreads(_HEALTH_THREADS)
         super().init_process()
 
     def get_thread_pool(self) -> RequestThreads:
@@ -180,7 +182,7 @@ class HeadFirstWorker(AnsweringWorker):
             self._drop(conn)
         elif progress is not Progress.READABLE:
             self._refuse(conn, NOT_HTTP if progress is Progress.NOT_HTTP else HEAD_TOO_LONG)
-        elif conn.received.startswith(_READS) or not has_body(conn.received):
+        elif only_asks(conn.received) or not has_body(conn.received):
             self._hand_over(conn)
         else:
             conn.until_s = time.monotonic() + (self._upload_wait_s if self.alive else STOP_KEEPALIVE_LINGER)
@@ -193,9 +195,10 @@ class HeadFirstWorker(AnsweringWorker):
                 self._hand_over(conn)
 
     def _hand_over(self, conn: Connection) -> None:
+        threads = self._health_threads if asks_how_it_is(conn.received) else self.tpool
         conn.parser.unreader.unread(bytes(conn.received))
         conn.received.clear()
-        self.tpool.give(partial(self._serve, conn))
+        threads.give(partial(self._serve, conn))
 
     def finish_request(self, conn: Connection, is_kept: bool) -> None:
         """Go on with a connection whose request was answered."""

@@ -12,6 +12,7 @@ from typing import Any, Final
 import orjson
 from flask import Response
 
+from api.reading_places import reading_place
 from shared.errors import JobNotFound, RecordsUnavailable, Transient
 from shared.jobs.lifecycle import JobLifecycle
 from shared.jobs.record import JobRecord
@@ -76,7 +77,8 @@ def _with_result(
 ) -> Response:
     body = head
     if record.status is JobStatus.SUCCEEDED:
-        body = head.removesuffix(b"null}") + jobs.result_json(record) + b"}"
+        with reading_place():
+            body = head.removesuffix(b"null}") + jobs.result_json(record) + b"}"
         if record.options.measure_and_delete:
             return _to_be_read_once(jobs, record, body, status=status, headers=headers)
     if not record.status.is_terminal:

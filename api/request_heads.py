@@ -17,6 +17,8 @@ _FIRST_BYTES: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ\r")
 _CONTENT_LENGTH: Final = re.compile(rb"\r\ncontent-length[ \t]*:[ \t]*(\d{1,30})", re.IGNORECASE)
 _CHUNKED: Final = re.compile(rb"\r\ntransfer-encoding[ \t]*:", re.IGNORECASE)
 _LAST_CHUNK: Final = b"0\r\n\r\n"
+_ASKING: Final = (b"GET ", b"HEAD ")
+_ASKING_HOW_IT_IS: Final = b"GET /healthz "
 
 
 class Progress(Enum):
@@ -65,6 +67,16 @@ def awaits_body(received: bytes | bytearray) -> bool:
         return not received.endswith(_LAST_CHUNK)
     length = _CONTENT_LENGTH.search(head)
     return length is not None and int(length[1]) > len(received) - head_bytes
+
+
+def only_asks(received: bytes | bytearray) -> bool:
+    """Tell whether no route would read a body that comes with a request."""
+    return received.startswith(_ASKING)
+
+
+def asks_how_it_is(received: bytes | bytearray) -> bool:
+    """Tell whether a request asks for no more than whether this process is well."""
+    return received.startswith(_ASKING_HOW_IT_IS)
 
 
 def has_body(received: bytes | bytearray) -> bool:

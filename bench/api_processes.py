@@ -28,8 +28,8 @@ from stack.data_folder import LOOPBACK, free_ports
 from stack.services import services
 from stack.stack import Stack
 
-GRID: Final = ((1, 80), (1, 160), (2, 40), (2, 80), (2, 160), (4, 80))
-"""Processes and threads; fewer threads than 40 leave too few beside those that slow clients may keep."""
+GRID: Final = ((1, 80), (1, 160), (2, 64), (2, 80), (2, 160), (4, 80))
+"""Processes and threads; fewer threads than 64 leave too few beside those that slow clients may keep."""
 PHOTO_BYTES: Final = 100_000
 CLIENTS: Final = 16
 POLLS_EACH: Final = 4
@@ -64,7 +64,6 @@ class Pair:
             "FACEFIT_LISTEN_PORT": str(self.port),
             "FACEFIT_API_WORKERS": str(self.processes),
             "FACEFIT_API_THREADS": str(self.threads),
-            "FACEFIT_MAX_REPORTS": "1",  # of few threads, not enough would be left beside the usual four
         }
         return replace(services({**settings, **own})[0], name=self.name)
 

@@ -148,7 +148,7 @@ class Settings(BaseSettings):
     api_threads: int = Field(
         80,
         ge=2,
-        description="Requests that one API process serves at once; by the shares that follow, 48 at least.",
+        description="Requests that one API process serves at once; by the shares that follow, 64 at least.",
     )
     max_connections: int = Field(
         1000,
@@ -160,7 +160,7 @@ class Settings(BaseSettings):
         10.0, gt=0, description="The longest that the request line and the headers may take to arrive."
     )
     max_waiting_share: float = Field(
-        0.6,
+        0.5,
         gt=0,
         lt=1,
         description="Share of an API process's threads that may be kept by clients waiting for a result; the next"
@@ -173,6 +173,13 @@ class Settings(BaseSettings):
         description="Share of an API process's threads that may be kept by bodies that are arriving or being stored,"
         " and half as many again by short ones that come with their heads; the next ones wait for one to end, without a"
         " thread, and then hear 503.",
+    )
+    max_reading_share: float = Field(
+        0.15,
+        gt=0,
+        lt=1,
+        description="Share of an API process's threads that may be kept by requests that read a result from storage;"
+        " the next ones wait for a quarter of a second, and then hear 503.",
     )
     max_upload_wait_s: float = Field(
         5.0, gt=0, description="The longest that they wait: longer than a crowd of good ones takes."
@@ -402,12 +409,13 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _threads_are_left_when_all_that_is_slow_has_come(self) -> Self:
         bodies = self.uploading_places + self.short_body_places
-        kept = self.waiting_places + bodies + self.max_reports + self.max_slow_readers
+        kept = self.waiting_places + bodies + self.reading_places + self.max_reports + self.max_slow_readers
         if kept + FREE_THREADS > self.api_threads:
             message = (
                 f"FACEFIT_API_THREADS ({self.api_threads}) must leave {FREE_THREADS} threads free beside"
                 f" {self.waiting_places} waiting (FACEFIT_MAX_WAITING_SHARE), {bodies} uploading"
-                f" (FACEFIT_MAX_UPLOADING_SHARE), {self.max_reports} for FACEFIT_MAX_REPORTS and"
+                f" (FACEFIT_MAX_UPLOADING_SHARE), {self.reading_places} reading (FACEFIT_MAX_READING_SHARE),"
+                f" {self.max_reports} for FACEFIT_MAX_REPORTS and"
                 f" {self.max_slow_readers} for FACEFIT_MAX_SLOW_READERS"
             )
             raise ValueError(message)
@@ -433,6 +441,11 @@ class Settings(BaseSettings):
     def short_body_places(self) -> int:
         """And how many besides that came with their heads: they do not wait behind those that come slowly."""
         return max(1, self.uploading_places // 2)
+
+    @property
+    def reading_places(self) -> int:
+        """How many requests may be reading a result from storage at once in an API process."""
+        return max(1, int(self.api_threads * self.max_reading_share))
 
     def outbound_policy(self, total_s: float) -> OutboundPolicy:
         """Return where this service may reach out to, in attempts of `total_s` at most."""

@@ -27,6 +27,7 @@ SMALL = {
     "FACEFIT_API_THREADS": "20",
     "FACEFIT_MAX_UPLOADING_SHARE": "0.2",
     "FACEFIT_MAX_WAITING_SHARE": "0.2",
+    "FACEFIT_MAX_READING_SHARE": "0.1",
     "FACEFIT_MAX_CONNECTIONS": "200",
     "FACEFIT_MAX_REPORTS": "2",
     "FACEFIT_MAX_DOWNLOAD_PAUSE_S": "1",
@@ -34,7 +35,8 @@ SMALL = {
     "FACEFIT_MAX_HEAD_S": "2",
     "FACEFIT_MAX_UPLOAD_WAIT_S": "2",
 }
-"""Few threads and little patience: four places for uploads, two for short ones, four for who waits, two for reports."""
+"""Few threads and little patience: four places for uploads, two for short ones, four for who waits, two for who reads a
+result, two for reports."""
 
 
 @dataclass

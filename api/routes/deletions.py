@@ -12,6 +12,7 @@ from api import problems
 from api.context import services, tenant
 from api.presenters import JSON_TYPE, model_json
 from api.problems import problem_responses
+from api.reading_places import reading_place
 from shared.clock import from_ms
 from shared.deletion_schemas import Deletion
 from shared.purges.receipts import Receipt, find_receipt
@@ -39,7 +40,8 @@ class DeletionPath(Schema):
 )
 def read_deletion(path: DeletionPath) -> Response:
     """Answer with when a job or batch was deleted, and when its bytes had left the files of both stores."""
-    receipt = find_receipt(services().jobs, tenant(), path.deleted_id)
+    with reading_place():
+        receipt = find_receipt(services().jobs, tenant(), path.deleted_id)
     return Response(model_json(_model(receipt)), content_type=JSON_TYPE)
 
 

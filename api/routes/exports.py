@@ -14,6 +14,7 @@ from api.context import services, tenant
 from api.meshes import OBJ_TYPE, PLY_TYPE, FaceMesh, as_obj, as_ply, mesh_of_face
 from api.overlay import CONTENT_SECURITY_POLICY, SVG_TYPE, draw_overlay
 from api.problems import ProblemError, Responses, problem_responses
+from api.reading_places import reading_place
 from api.routes.jobs import JobPath
 from shared.errors import JobNotFound, LandmarksNotKept, NotFinished, ObjectMissing
 from shared.jobs.record import JobRecord
@@ -105,7 +106,8 @@ def _measured(job_id: str) -> tuple[JobRecord, dict[str, Any]]:
         raise ProblemError(problems.NOT_FOUND, f"The job was {record.status}; there is no face to show.")
     if not record.options.landmarks:
         raise LandmarksNotKept(record.id)
-    result: dict[str, Any] = orjson.loads(jobs.result_json(record))
+    with reading_place():
+        result: dict[str, Any] = orjson.loads(jobs.result_json(record))
     if "camera" not in result:
         detail = "This result is of an earlier version, without what is drawn now. Submit the photo again."
         raise ProblemError(problems.NOT_FOUND, detail)
@@ -130,6 +132,7 @@ def _preview(record: JobRecord) -> bytes | None:
     if not record.options.keep_image:
         return None
     try:
-        return services().jobs.objects.get(layout.preview_key(record.tenant, record.id))
+        with reading_place():
+            return services().jobs.objects.get(layout.preview_key(record.tenant, record.id))
     except ObjectMissing as error:
         raise JobNotFound(record.id) from error

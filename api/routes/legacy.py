@@ -15,6 +15,7 @@ from api.admission import OF_PHOTOS, admission
 from api.context import services
 from api.presenters import face_coordinates, job_response, job_url, model_json
 from api.problems import PHOTO_REJECTED, ProblemError, ProblemKind, problem_responses
+from api.reading_places import reading_place
 from api.routes.jobs import accept, wait_for
 from api.uploads import expected_photo, read_submission
 from shared.errors import REJECTIONS, JobNotFound, Transient
@@ -71,7 +72,9 @@ def measure_at_once() -> Response:
     with suppress(Transient, JobNotFound):  # accepted it is, whatever is away or deleted by now
         record = wait_for(record, here.settings.max_wait_s)
         if record.status is JobStatus.SUCCEEDED:
-            answer = face_coordinates(orjson.loads(here.jobs.result_json(record)))
+            with reading_place():
+                result_json = here.jobs.result_json(record)
+            answer = face_coordinates(orjson.loads(result_json))
             return Response(model_json(answer), content_type="application/json")
     if record.status in {JobStatus.REJECTED, JobStatus.FAILED, JobStatus.CANCELLED}:
         raise _problem_of(record)

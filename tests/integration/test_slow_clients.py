@@ -170,6 +170,28 @@ def test_a_store_that_hangs_keeps_no_thread_from_the_others(comes_with_its_head:
         os.kill(hanging.worker(), signal.SIGKILL)
 
 
+def test_a_store_that_hangs_while_results_are_read_keeps_no_thread_from_the_others() -> None:
+    with serving() as hanging, ExitStack() as held:
+        poll = f"GET /v1/jobs/{hanging.batches['hanging job']} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+        polls = [held.enter_context(hanging.connected(poll)) for _ in range(MORE_THAN_THREADS)]
+        first, _, _ = select.select(polls, [], [], SOON_S)
+        answer = first[0].recv(1000)
+        assert status_of(answer) == 503
+        assert b"\r\nRetry-After: " in answer
+        assert httpx.get(f"{hanging.url}/v1/jobs", trust_env=False, timeout=SOON_S).status_code == 200
+        os.kill(hanging.worker(), signal.SIGKILL)
+
+
+def test_when_every_thread_is_kept_the_process_still_says_that_it_is_well() -> None:
+    with serving() as hanging, ExitStack() as held:
+        job_id = hanging.batches["hanging job"]
+        deletion = f"DELETE /v1/jobs/{job_id} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n".encode()
+        deletions = [held.enter_context(hanging.connected(deletion)) for _ in range(MORE_THAN_THREADS)]
+        assert [health(hanging) for _ in range(3)] == [200] * 3
+        assert select.select(deletions, [], [], 0)[0] == []
+        os.kill(hanging.worker(), signal.SIGKILL)
+
+
 def test_with_everything_taken_polls_and_health_checks_are_answered(server: Server) -> None:
     job_id = httpx.post(f"{server.url}/v1/jobs", content=PHOTO, headers={"Content-Type": "image/jpeg"}).json()["id"]
     wait = f"GET /v1/jobs/{job_id}?wait=20 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()

@@ -10,7 +10,7 @@ from shared.config import FREE_THREADS, Settings
 def test_the_defaults_leave_enough() -> None:
     settings = Settings()
     kept = settings.waiting_places + settings.uploading_places + settings.short_body_places
-    kept += settings.max_reports + settings.max_slow_readers
+    kept += settings.reading_places + settings.max_reports + settings.max_slow_readers
     assert settings.api_threads - kept >= FREE_THREADS
 
 
@@ -20,6 +20,7 @@ def test_the_defaults_leave_enough() -> None:
         {"api_threads": 16},
         {"max_waiting_share": 0.8},
         {"max_uploading_share": 0.4},
+        {"max_reading_share": 0.4},
         {"max_reports": 20},
         {"max_slow_readers": 20},
     ],
