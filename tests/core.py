@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -119,9 +120,24 @@ class Core:
         self.store.forget_everything()
         self.doorbell.rung.clear()
 
+    def records_as_of_now(self) -> Callable[[], None]:
+        """Return what has Redis go back to this moment, as one does that was killed within a second of a write."""
+        assert isinstance(self.store, MemoryJobStore)
+        store, kept = self.store, deepcopy(self.store._state.records)
+
+        def go_back() -> None:
+            store._state.records = kept
+            store._lineage = "another"
+
+        return go_back
+
     def set_records_away(self, away: bool) -> None:
         assert isinstance(self.store, MemoryJobStore)
         self.store.away = away
+
+    def stored_alive(self) -> list[str]:
+        """Return what is stored but tombstones: of a write that was given up one is left, lest it be done late."""
+        return [key for key in self.stored() if not key.startswith(layout.DELETED)]
 
     def stored(self, prefix: str = "") -> list[str]:
         return [found.key for found in self.objects.list(prefix)]

@@ -10,6 +10,7 @@ from functools import partial
 from time import perf_counter
 
 from shared.config import Settings
+from shared.deliveries.upkeep import DeliveryUpkeep
 from shared.errors import RecordsUnavailable, StorageUnavailable
 from shared.jobs.lifecycle import JobLifecycle
 from shared.jobs.reconciler import Reconciler
@@ -30,8 +31,8 @@ logger = logging.getLogger("worker.upkeep")  # also when it is run as a program
 
 def keep_up(settings: Settings, stop: threading.Event) -> None:
     """Do every duty when it is due, until `stop` is set. What takes long has a thread of its own."""
-    jobs = connect(settings).jobs
-    meter = Meter()
+    connected, meter = connect(settings), Meter()
+    jobs, deliveries = connected.jobs, DeliveryUpkeep(connected.desk)
     relay = Relay(meter, jobs.store.metrics, every_s=settings.metrics_interval_s)
     relay.start()
     reconciler, requests = Reconciler(jobs, settings.rebuild_threads), PurgeRequests(jobs)
@@ -41,14 +42,14 @@ def keep_up(settings: Settings, stop: threading.Event) -> None:
         return reconciler.sweep() + requests.ask(began_ms)
 
     def audit() -> Counter[str]:
-        return reconciler.audit() + requests.forget_old()
+        return reconciler.audit() + deliveries.audit() + requests.forget_old()
 
     pause_s = settings.reconcile_interval_s
     searches = (Duty("sweep", sweep, settings.sweep_interval_s), Duty("audit", audit, settings.audit_interval_s))
     side_by_side: tuple[tuple[tuple[Duty, ...], float], ...] = (
         ((Duty("rebuild", reconciler.rebuild_if_lost, pause_s),), pause_s),
         (searches, pause_s),
-        ((Duty("lineage", reconciler.audit_if_another_goes_on, pause_s),), pause_s),
+        ((Duty("lineage", partial(reconciler.audit_if_another_goes_on, deliveries.audit), pause_s),), pause_s),
         ((Duty("batches", reconciler.batches.due, pause_s),), pause_s),
         *(((Duty(f"purge of {duty.kind}", duty.run, pause_s),), pause_s) for duty in purges(settings, jobs)),
         ((Duty("canaries", partial(send_due_canaries, jobs), FIRST_EVERY_S),), FIRST_EVERY_S),

@@ -36,7 +36,7 @@ _OF_JOBS: Final = (
 _EMPTY_UPLOAD: Final = "uploads/empty"
 """Stands for the prefix of an upload without bytes, which no client sent: the API refuses those."""
 _HEAD_BYTES: Final = 4096
-"""More than a record ever takes: options and error are bounded."""
+"""Nearly every record is shorter; one with a long URL or many reasons is read with all that is behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,8 @@ class JobArchive:
         """
         key = layout.outcome_key(tenant, job_id, run)
         try:
-            return decode_record(self.objects.get(key, first_bytes=_HEAD_BYTES).split(b"\n", 1)[0])
+            line, end, _ = self.objects.get(key, first_bytes=_HEAD_BYTES).partition(b"\n")
+            return decode_record(line if end else self.objects.get(key).partition(b"\n")[0])
         except ObjectMissing:
             return None
         except (ValueError, KeyError, TypeError) as error:

@@ -13,7 +13,7 @@ from typing import Final
 
 from shared.clock import to_ms
 from shared.errors import UnreadableObject
-from shared.jobs.batch_archive import made_ms
+from shared.jobs.batch_archive import Marks, made_ms
 from shared.jobs.batch_purge import BatchPurge
 from shared.jobs.batch_record import BatchRecord, BatchSource
 from shared.jobs.batch_writer import in_parts
@@ -106,7 +106,16 @@ class BatchUpkeep:
         restore_key_of_batch(self._jobs, head)
         marks = self._archive.marks(tenant, batch_id)
         record = head.record(started_ms=marks.started_ms, cancelled_ms=marks.cancelled_ms)
-        return head, int(self._store.create(record))
+        written = self._store.create(record)
+        if not written:  # it may be from before they were set: a Redis that went back a second
+            self._set_marks(batch_id, marks)
+        return head, int(written)
+
+    def _set_marks(self, batch_id: str, marks: Marks) -> None:
+        if marks.started_ms is not None:
+            self._store.start(batch_id, at_ms=marks.started_ms)
+        if marks.cancelled_ms is not None:
+            self._store.cancel(batch_id, at_ms=marks.cancelled_ms)
 
     def restore_items(self) -> Counter[str]:
         """Make the record of every item that has none, and seal the batches."""

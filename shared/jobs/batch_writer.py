@@ -49,6 +49,7 @@ class BatchWriter:
         self._references: set[bytes] = set()
         self._is_over = False
         self._mark: KeyMark | None = None
+        self._may_land = False
 
     @property
     def batch_id(self) -> str:
@@ -105,13 +106,16 @@ class BatchWriter:
         head, limit = self._manifest.head, self._jobs.settings.max_batch_items
         if head.total >= limit:
             raise BatchTooLarge(f"a batch may have at most {limit} items")
-        if self._jobs.clock() - made_ms(head.batch_id) > MAKING_LIMIT_S * 1000:
-            raise StorageUnavailable("the photos of a batch took too long to be stored")
+        self._check_time()
         if options.reference is not None:
             mark = hashlib.blake2b(options.reference.encode(), digest_size=16).digest()
             if mark in self._references:
                 raise DuplicateReference(f"{options.reference!r} is given twice")
             self._references.add(mark)
+
+    def _check_time(self) -> None:
+        if self._jobs.clock() - made_ms(self.batch_id) > MAKING_LIMIT_S * 1000:
+            raise StorageUnavailable("the photos of a batch took too long to be stored")
 
     def _add(self, item: Item) -> str:
         self._manifest.add(item)
@@ -143,6 +147,7 @@ class BatchWriter:
             If the batch was not accepted. Where its manifest may have been left behind, leaving the writer raises
             `NotTakenBack`, and the key knows of it: its next request buries it.
         """
+        self._check_time()  # the sweep may have deleted its photos by now
         self._mark = mark
         if mark is not None:
             self._manifest.head = self._manifest.head.marked(mark)
@@ -151,6 +156,7 @@ class BatchWriter:
             self._jobs.archive.batches.keep(head, self._manifest.finished())
         except Transient:
             if not self._has_record():  # else the sweep has come by meanwhile
+                self._may_land = True
                 raise
         self._is_over = True
         try:
@@ -194,6 +200,8 @@ class BatchWriter:
         head = self._manifest.head
         is_promised = True
         try:
+            if self._may_land:  # a store that stood still may write what was given up after it has deleted
+                self._jobs.archive.batches.mark_deleted(head.tenant, head.batch_id, self._jobs.clock())
             # First, in case the store wrote it and its answer was lost: no manifest may promise photos that are gone.
             self._jobs.objects.delete(layout.manifest_key(head.tenant, head.batch_id))
             is_promised = False

@@ -28,6 +28,7 @@ from shared.errors import (
     RecordsRebuilding,
     RecordsSilent,
     Rejected,
+    StorageUnavailable,
     Transient,
     UploadGone,
     UploadMissing,
@@ -137,7 +138,7 @@ class JobLifecycle:
             # The sweep may have come by meanwhile, or Redis have written and not said so: it is accepted then. One that
             # has been silent for seconds is not asked again: whoever sent this is to hear within ten.
             if isinstance(error, KeyTaken | RecordsSilent) or not self._has_record(record.id):
-                self._refuse(record, mark)
+                self._refuse(record, mark, may_land=isinstance(error, StorageUnavailable))
                 raise
         self.ring(record)
         return record
@@ -153,9 +154,9 @@ class JobLifecycle:
             confirm_key(self.store.idempotency, mark, record)
         self.store.create(record)
 
-    def _refuse(self, record: JobRecord, mark: KeyMark | None) -> None:
+    def _refuse(self, record: JobRecord, mark: KeyMark | None, *, may_land: bool) -> None:
         """Take back what may be stored, or have the key know of it; raises `NotTakenBack` then."""
-        if self._take_back(record):
+        if self._take_back(record, may_land=may_land):
             return
         if mark is not None:
             leave_key(self.store.idempotency, mark, record)
@@ -166,8 +167,17 @@ class JobLifecycle:
             return self.store.get(job_id) is not None
         return False
 
-    def _take_back(self, record: JobRecord) -> bool:
+    def _take_back(self, record: JobRecord, *, may_land: bool = False) -> bool:
+        """Delete what may be stored; tell whether it is known to be gone.
+
+        Parameters
+        ----------
+        may_land : bool
+            Whether a write was given up: a store that stood still may do it after the deletion, though that came later.
+        """
         try:
+            if may_land:
+                self.archive.batches.mark_deleted(record.tenant, record.id, self.clock())
             self.objects.delete(layout.upload_key(record.tenant, record.id))
             self.archive.tickets.delete(record.tenant, record.id)
             self.objects.delete(layout.options_key(record.tenant, record.id))
@@ -399,7 +409,7 @@ class JobLifecycle:
             raise NotFinished(job_id)
         if record.status is not JobStatus.FAILED:
             raise AlreadyFinished(job_id)
-        if not self.archive.is_uploaded(tenant, job_id):
+        if not (record.needs_upload and self.archive.is_uploaded(tenant, job_id)):  # it may be about to be deleted
             raise UploadGone(job_id)
         run = record.run + 1
         self.objects.put_if_absent(layout.rerun_key(tenant, job_id, run), b"")

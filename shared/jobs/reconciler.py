@@ -115,17 +115,22 @@ class Reconciler:
         done += self._mend_all(self._archive.survey())
         return done + self.batches.audit(tombstones_for_s=tombstones_for_s)
 
-    def audit_if_another_goes_on(self) -> Counter[str]:
+    def audit_if_another_goes_on(self, beside: Callable[[], Counter[str]] = Counter) -> Counter[str]:
         """Audit if the server of the records is not the one it was: changes that it had said yes to may be lost.
 
         A job that was accepted and ended in that moment has no photo any more that a sweep would find.
+
+        Parameters
+        ----------
+        beside : callable
+            Does the same for other records that are kept there.
         """
         lineage, former = self._store.lineage(), self._lineage
         if former in {None, lineage}:
             self._lineage = lineage
             return Counter()
         logger.warning("another server of the records goes on, or a restarted one; what it may lack is looked for")
-        done = self.audit()
+        done = self.audit() + beside()
         self._lineage = lineage
         return done
 

@@ -457,7 +457,7 @@ def test_a_request_that_failed_leaves_its_key(
     api: FlaskClient, live_core: Core, fail: Callable[[FlaskClient, Core], None]
 ) -> None:
     fail(api, live_core)
-    assert live_core.stored() == []
+    assert live_core.stored_alive() == []
     first = post(api, PARTS.request())
     assert not replayed(first, PARTS)
     assert replayed(post(api, PARTS.request()), PARTS)

@@ -69,7 +69,7 @@ def outcomes(api: FlaskClient, response: TestResponse) -> list[Item]:
 
 
 def is_untouched(core: Core) -> bool:
-    return core.stored() == [] and core.store.batches.list_batches(BatchQuery("local", 10)) == []
+    return core.stored_alive() == [] and core.store.batches.list_batches(BatchQuery("local", 10)) == []
 
 
 @pytest.fixture

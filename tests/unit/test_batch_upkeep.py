@@ -52,6 +52,21 @@ def half_written(core: Core, records: int) -> str:
     return writer.batch_id
 
 
+def test_what_a_client_has_said_of_a_batch_outlives_a_redis_that_goes_back_a_second(core: Core) -> None:
+    core.reconciler.audit_if_another_goes_on()
+    awaited, unwanted = core.expect_batch(REFERENCES), core.accept_batch(REFERENCES)
+    for item in core.items(awaited.id):
+        core.upload(item)
+    go_back = core.records_as_of_now()
+    core.batches.start(LOCAL_TENANT, awaited.id)
+    core.batches.cancel(LOCAL_TENANT, unwanted.id)
+    go_back()
+    core.reconciler.audit_if_another_goes_on()
+    core.settle_down()
+    assert {item.status for item in core.items(awaited.id)} == {JobStatus.SUCCEEDED}
+    assert {item.status for item in core.items(unwanted.id)} == {JobStatus.CANCELLED}
+
+
 @pytest.mark.parametrize("records", [0, 1, 3])
 def test_a_batch_whose_api_was_killed_is_written_to_its_end(core: Core, records: int) -> None:
     batch_id = half_written(core, records)

@@ -30,6 +30,7 @@ from shared.schemas import BatchStatus, JobError, JobOptions, JobStatus
 from shared.storage import layout
 from shared.storage.memory import MemoryObjectStore
 from tests.core import PHOTO, Core
+from tests.late_writes import WritesLate
 
 DAY_S = 86_400.0
 REFERENCES = ("a", "b", "c")
@@ -42,6 +43,28 @@ def core() -> Core:
     core.clock.now_ms = system_clock()
     core.reconciler.round()
     return core
+
+
+def test_a_refused_batch_whose_manifest_is_written_after_its_deletion_is_never_measured() -> None:
+    core = Core(objects=WritesLate(layout.BATCHES))
+    core.clock.now_ms = system_clock()
+    core.reconciler.round()
+    with pytest.raises(StorageUnavailable):
+        core.accept_batch(REFERENCES)
+    assert len(core.stored(layout.BATCHES)) == 1
+    core.settle_down()
+    assert core.batches.list_batches(BatchQuery(LOCAL_TENANT, 10)) == []
+    assert core.stored(layout.BATCHES) == core.stored(layout.UPLOADS) == []
+
+
+def test_a_batch_that_took_longer_than_its_photos_are_left_alone_is_refused(core: Core) -> None:
+    with begun(core) as writer:
+        writer.add_upload(Upload(io.BytesIO(PHOTO), "image/jpeg"), JobOptions())
+        core.clock.advance(3601)
+        core.reconciler.sweep()
+        with pytest.raises(StorageUnavailable):
+            writer.commit()
+    assert core.batches.list_batches(BatchQuery(LOCAL_TENANT, 10)) == []
 
 
 def begun(core: Core, options: JobOptions | None = None) -> BatchWriter:
@@ -143,7 +166,7 @@ def test_without_storage_nothing_is_accepted_and_nothing_stays(core: Core) -> No
     core = Core(objects=AwayForManifests())
     with pytest.raises(StorageUnavailable):
         core.accept_batch(REFERENCES)
-    assert core.stored() == []
+    assert core.stored_alive() == []
 
 
 def test_without_records_no_photo_is_even_taken(core: Core) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 
 import pytest
 
@@ -40,6 +41,31 @@ def test_an_attempt_whose_sender_was_lost_is_made_again_and_the_log_says_so(offi
     assert office.log_of(record) == [(None, "interrupted"), (200, None)]
     attempt = office.find(record).attempts[0]
     assert (attempt.at_ms, attempt.duration_ms) == (office.clock() - 60_000, None)
+
+
+@pytest.mark.parametrize("asked", ["again", "test"])
+def test_what_a_client_has_asked_for_outlives_a_redis_that_goes_back_a_second(office: Office, asked: str) -> None:
+    record = office.owe()
+    assert office.send_due(Answers([410])) == 1
+    store = store_of(office)
+    kept = deepcopy(store._state)
+    if asked == "again":
+        office.desk.redeliver(record.tenant, record.id)
+    else:
+        record = office.desk.owe_test(record.tenant, "https://receiver.example/other")
+    store._state = kept
+    office.upkeep.audit()
+    assert office.send_due(Answers([200])) == 1
+    assert office.find(record).status is DELIVERED
+    assert office.upkeep.audit() == {}
+
+
+def test_a_delivery_that_no_record_tells_of_expires_all_the_same(office: Office) -> None:
+    record = office.owe()
+    store_of(office).drop(record.id)
+    office.clock.advance(30 * 86_400)
+    office.upkeep.audit()
+    assert stored(office) == []
 
 
 def test_what_ends_every_sender_is_given_up_in_the_end(office: Office) -> None:

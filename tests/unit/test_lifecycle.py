@@ -22,6 +22,11 @@ from shared.schemas import JobOptions, JobStatus
 from shared.storage import layout
 from shared.storage.memory import MemoryObjectStore
 from tests.core import PHOTO, Core
+from tests.late_writes import WritesLate
+
+
+def no_deletion(*_: str) -> None:
+    raise StorageUnavailable
 
 
 def claimed(core: Core, job_id: str) -> Claim:
@@ -51,6 +56,41 @@ def test_without_storage_nothing_is_accepted(core: Core) -> None:
     core.objects.away = False
     assert core.stored() == []
     assert not core.doorbell.rung[QueueName.INTERACTIVE]
+
+
+def test_a_refused_photo_that_is_written_after_its_deletion_is_never_measured() -> None:
+    core = Core(objects=WritesLate(layout.UPLOADS))
+    core.reconciler.round()
+    with pytest.raises(StorageUnavailable):
+        core.accept(JobOptions(reference="r"))
+    assert len(core.stored(layout.UPLOADS)) == 1
+    core.settle_down()
+    assert core.jobs.list_jobs(JobQuery(LOCAL_TENANT, 10)) == []
+    assert core.stored(layout.UPLOADS) == []
+
+
+@pytest.mark.parametrize("status", [JobStatus.SUCCEEDED, JobStatus.REJECTED])
+def test_an_end_with_a_long_head_outlives_the_records(core: Core, status: JobStatus) -> None:
+    job = core.accept(JobOptions(webhook_url="https://hooks.example.com/" + 1500 * "\u8a66", reference=128 * "\u8a66"))
+    assert core.work(status) is not None
+    core.lose_records()
+    core.settle_down()
+    assert core.find(job.id).status is status
+    assert core.find(job.id).options == job.options
+
+
+def test_a_failed_photo_whose_deletion_is_owed_is_not_run_again(core: Core) -> None:
+    job = core.accept(JobOptions(measure_and_delete=True))
+    for _ in range(core.settings.max_attempts):
+        claimed(core, job.id)
+        core.clock.advance(core.settings.lease_s + 1)
+    delete, core.objects.delete = core.objects.delete, no_deletion  # type: ignore[method-assign]
+    core.jobs.give_up_if_exhausted(job.id)
+    core.objects.delete = delete  # type: ignore[method-assign]
+    assert len(core.stored(layout.UPLOADS)) == 1
+    with pytest.raises(UploadGone):
+        core.jobs.retry(LOCAL_TENANT, job.id)
+    assert core.find(job.id).status is JobStatus.FAILED
 
 
 def test_without_records_nothing_is_accepted_and_nothing_stays(core: Core) -> None:
