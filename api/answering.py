@@ -17,6 +17,7 @@ from api.joined_answers import JoinedAnswer
 from api.problems import INTERNAL_ERROR
 from api.raw_problems import problem_of, raw_answer
 
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _PASSING_OVER_S: Final = 0.2
 """For a body that nobody read and whose bytes lie here; any other ends its connection."""
 
@@ -39,6 +40,8 @@ class AnsweringWorker(ThreadWorker):  # type: ignore[misc]
         StopIteration
             If the answer was broken off.
         """
+        if req.takes_expectation():
+            conn.sock.sendall(_CONTINUE)
         answer, environ = wsgi.create(req, conn.sock, conn.client, conn.server, self.cfg, response_class=JoinedAnswer)
         environ["wsgi.multithread"] = True
         environ.update(told)

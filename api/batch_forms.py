@@ -17,7 +17,6 @@ from api.archive_manifest import MANIFEST_NAME, ManifestLine
 from api.archives import ArchiveEntry, ArchiveLimits, read_archive
 from api.batch_options import ROUTE, BatchOptions
 from api.deadline import upload_deadline
-from api.draining import drain
 from api.form_reader import FilePart, ReceivedForm, read_form
 from api.idempotency import Fingerprint
 from api.options import once_each
@@ -212,11 +211,7 @@ def _received(request: Request, settings: Settings, while_they_come: Callable[[]
             )
             form = on_the_way.enter_context(receiving)
         except RequestEntityTooLarge as error:
-            drain(request, limit_bytes)
             raise _too_large(limit_bytes) from error
-        except (ProblemError, BatchTooLarge, DuplicateReference):
-            drain(request, limit_bytes)
-            raise
         if sum(part.size_bytes for part in form.files) > limit_bytes:
             raise _too_large(limit_bytes)
         yield form

@@ -16,7 +16,6 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from api.batch_items import ItemInvalid, PlannedItem, plan_item
 from api.batch_options import ROUTE, BatchOptions
 from api.deadline import upload_deadline
-from api.draining import drain
 from api.idempotency import Fingerprint
 from api.json_text import ITEMS, JsonText, Member, members_of_lines, members_of_object
 from api.options import once_each
@@ -96,12 +95,8 @@ def _receive(request: Request, settings: Settings, lines: IO[bytes]) -> dict[str
     try:
         return _written(_members(request), lines, settings.max_batch_items)
     except RequestEntityTooLarge as error:
-        drain(request, settings.max_manifest_bytes)
         detail = f"A list of items may have {settings.max_manifest_bytes / MEGABYTE:g} MB."
         raise ProblemError(PAYLOAD_TOO_LARGE, detail) from error
-    except (ProblemError, BatchTooLarge):
-        drain(request, settings.max_manifest_bytes)
-        raise
 
 
 def _written(members: Iterator[Member], lines: IO[bytes], max_items: int) -> dict[str, Any]:

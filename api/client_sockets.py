@@ -39,6 +39,8 @@ class ClientSocket(socket.socket):
     """A connection whose answers are sent within bounds, unless a time-out was set on it: a report has its own."""
 
     slow_readers: SlowReaders | None = None
+    is_waited_for = True
+    """Whether an answer that is not taken at once is waited with; set anew after each."""
     _grace_s = _GRACE_S
     _until_s: float | None = None
 
@@ -60,7 +62,7 @@ class ClientSocket(socket.socket):
 
     def end_answer(self) -> None:
         """Have the next answer begin anew, and give back the place that this one had."""
-        self._grace_s = _GRACE_S
+        self._grace_s, self.is_waited_for = _GRACE_S, True
         if self._until_s is not None and self.slow_readers is not None:
             self._until_s = None
             self.slow_readers.places.release()
@@ -97,6 +99,8 @@ class ClientSocket(socket.socket):
 
     def _wait(self, slow_readers: SlowReaders) -> None:
         """Wait until the client takes more."""
+        if not self.is_waited_for:
+            raise TimeoutError("a client does not read its answer at once")
         began_s = time.monotonic()
         left_s = self._grace_s if self._until_s is None else self._until_s - began_s
         if left_s <= 0:

@@ -22,6 +22,8 @@ UPLOAD_IS_OVER: Final = "facefit.upload_is_over"
 class WatchedBody(Body):  # type: ignore[misc]
     """A body that knows whether it has been read to its end."""
 
+    failed: bool
+
     @property
     def is_at_end(self) -> bool:
         """Whether the next request begins where reading has come to."""
@@ -30,6 +32,13 @@ class WatchedBody(Body):  # type: ignore[misc]
         if isinstance(self.reader, LengthReader):
             return bool(self.reader.length == 0)
         return self.reader.parser is None
+
+    def _read_reader(self, size: int) -> bytes:
+        """Take a piece; note where the body ends before it should, which the vendor counts as if all of it had come."""
+        expected = min(size, self.reader.length) if isinstance(self.reader, LengthReader) else 0
+        data: bytes = super()._read_reader(size)
+        self.failed = self.failed or len(data) < expected
+        return data
 
     def readinto(self, buffer: bytearray | memoryview) -> int:
         """Take what has come, straight from the connection where that is all there is to it; 0 at the end.
@@ -69,12 +78,18 @@ class WatchedRequest(Request):  # type: ignore[misc]
     """
 
     body: Any
+    _expected_100_continue: bool
 
     def set_body_reader(self) -> None:
         """Have the body watched, once the head is known to be in order."""
         self._check_target()
         super().set_body_reader()
         self.body = WatchedBody(self.body.reader)
+
+    def takes_expectation(self) -> bool:
+        """Tell whether the client waits to be told to go on; the caller then says so, within bounds."""
+        is_awaited, self._expected_100_continue = self._expected_100_continue, False
+        return is_awaited
 
     def _check_target(self) -> None:
         """Refuse a target with a host of its own that is not `Host`: what is checked must be what is meant."""

@@ -9,7 +9,6 @@ connections that a client is slow on: heads half sent, uploads that find no plac
 from __future__ import annotations
 
 import errno
-import resource
 import socket
 import threading
 import time
@@ -26,6 +25,7 @@ from api.answering import AnsweringWorker
 from api.client_sockets import ClientSocket, SlowReaders
 from api.connections import UPLOAD_IS_OVER, Connection, settled
 from api.lingering import Lingering
+from api.open_files import room_for_connections
 from api.problems import ProblemError
 from api.raw_problems import HEAD_TOO_LONG, HEAD_TOO_SLOW, NO_PLACE, NOT_HTTP, raw_answer
 from api.request_heads import Progress, asks_how_it_is, awaits_body, has_body, only_asks
@@ -35,8 +35,6 @@ from shared.config import Settings
 
 _BEAT_S: Final = 1.0
 """How often the arbiter hears that this process is well; gunicorn's own loop would tell it at every event."""
-_FILES_BESIDE: Final = 1024
-"""What a process may have open beside connections: those that end, those to the stores, uploads in the spool folder."""
 _NOTHING_THERE: Final = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED})
 _NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
@@ -54,6 +52,7 @@ class HeadFirstWorker(AnsweringWorker):
     """
 
     sockets: list[Any]
+    worker_connections: int
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -86,11 +85,7 @@ class HeadFirstWorker(AnsweringWorker):
 
     def init_process(self) -> None:
         """Begin to serve, in the process that does."""
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = self.worker_connections + _FILES_BESIDE
-        if soft < wanted:
-            soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        self.worker_connections = room_for_connections(self.worker_connections)
         self._health_threads = RequestThreads(_HEALTH_THREADS)
         super().init_process()
 
@@ -102,6 +97,11 @@ class HeadFirstWorker(AnsweringWorker):
         """Serve until told to stop."""
         self._lingering = Lingering(self.poller)
         super().run()
+
+    def is_parent_alive(self) -> bool:
+        """Begin to end where the arbiter has died, as if told to; gunicorn's own leaves the loop with the door open."""
+        self.alive = self.alive and bool(super().is_parent_alive())
+        return True
 
     def notify(self) -> None:
         """Tell the arbiter that this process is well, if it was not told lately."""
@@ -195,7 +195,9 @@ class HeadFirstWorker(AnsweringWorker):
                 self._hand_over(conn)
 
     def _hand_over(self, conn: Connection) -> None:
-        threads = self._health_threads if asks_how_it_is(conn.received) else self.tpool
+        only_at_once = asks_how_it_is(conn.received)
+        threads = self._health_threads if only_at_once else self.tpool
+        conn.sock.is_waited_for = not only_at_once  # two that do not read would keep both threads
         conn.parser.unreader.unread(bytes(conn.received))
         conn.received.clear()
         threads.give(partial(self._serve, conn))
@@ -236,7 +238,7 @@ class HeadFirstWorker(AnsweringWorker):
         now_s = time.monotonic()
         while self._heads and (conn := next(iter(self._heads))).until_s <= now_s:
             self._unwatch(conn)
-            if conn.received:
+            if conn.received.strip(b"\r\n"):  # an empty line after a body is no head that has begun
                 self._refuse(conn, HEAD_TOO_SLOW)
             else:
                 self._drop(conn)

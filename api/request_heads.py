@@ -14,7 +14,7 @@ MAX_REQUEST_LINE_BYTES: Final = 8190
 _END: Final = b"\r\n\r\n"
 _FIRST_BYTES: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ\r")
 """Methods are in capitals; one empty line may come before."""
-_CONTENT_LENGTH: Final = re.compile(rb"\r\ncontent-length[ \t]*:[ \t]*(\d{1,30})", re.IGNORECASE)
+_CONTENT_LENGTH: Final = re.compile(rb"\r\ncontent-length[ \t]*:[ \t]*0*(\d{1,30})", re.IGNORECASE)
 _CHUNKED: Final = re.compile(rb"\r\ntransfer-encoding[ \t]*:", re.IGNORECASE)
 _LAST_CHUNK: Final = b"0\r\n\r\n"
 _ASKING: Final = (b"GET ", b"HEAD ")

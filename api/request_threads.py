@@ -32,7 +32,7 @@ class RequestThreads:
 
     def __init__(self, at_most: int) -> None:
         self._at_most = at_most
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # SIGQUIT has the thread that gives work shut down, wherever it is
         self._threads: list[threading.Thread] = []
         self._idle: list[SimpleQueue[Work | None]] = []
         self._waiting: deque[Work] = deque()

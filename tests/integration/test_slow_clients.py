@@ -33,6 +33,7 @@ UPLOAD = b"POST /v1/jobs HTTP/1.1\r\n" + HOST + b"Content-Type: image/jpeg\r\nCo
 NO_HTTP = b"\x16\x03\x01"
 PHOTO = b"\xff\xd8\xff photo "
 HANGING = b"\xff\xd8\xff hangs "
+OPENAPI = b"GET /openapi.json HTTP/1.1\r\n" + HOST + b"\r\n"
 BUNDLE = b"GET /docs/swagger/js/swagger-ui-bundle.js HTTP/1.1\r\n" + HOST + b"\r\n"
 """1.5 MB: more than the sockets here hold when it is asked for a few times."""
 
@@ -205,6 +206,34 @@ def test_with_everything_taken_polls_and_health_checks_are_answered(server: Serv
         poll = httpx.get(f"{server.url}/v1/jobs/{job_id}", trust_env=False, timeout=SOON_S)
         cancel = httpx.post(f"{server.url}/v1/jobs/{job_id}/cancel", trust_env=False, timeout=SOON_S)
         assert (poll.status_code, cancel.status_code) == (200, 200)
+
+
+def test_an_empty_line_after_a_request_is_no_head_that_comes_slowly(server: Server) -> None:
+    with server.connected(HEALTH + b"\r\n") as connection:
+        assert received(connection).count(b"HTTP/1.1") == 1
+
+
+def test_a_process_whose_arbiter_has_died_shuts_its_door_at_once() -> None:
+    with serving({"FACEFIT_MAX_UPLOAD_PAUSE_S": "60"}) as orphaned, orphaned.connected(UPLOAD + b"\r\n"):
+        worker = orphaned.worker()
+        assert health(orphaned) == 200
+        os.kill(orphaned.process.pid, signal.SIGKILL)
+        deadline_s = time.monotonic() + SOON_S
+        while lets_in(orphaned):
+            assert time.monotonic() < deadline_s
+            time.sleep(0.1)
+        os.kill(worker, signal.SIGKILL)
+
+
+def test_those_who_do_not_read_how_it_is_keep_it_from_nobody() -> None:
+    unread = BUNDLE + OPENAPI * 10 + HEALTH * 100
+    with serving({"FACEFIT_MAX_DOWNLOAD_PAUSE_S": "60"}) as server, ExitStack() as held:
+        for _ in range(4):
+            held.enter_context(server.connected(unread))
+            time.sleep(0.1)
+        time.sleep(2)  # the grace of an answer is over
+        assert [health(server) for _ in range(3)] == [200] * 3
+        os.kill(server.worker(), signal.SIGKILL)
 
 
 def test_what_nobody_reads_is_broken_off(server: Server) -> None:

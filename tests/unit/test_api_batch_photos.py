@@ -238,26 +238,6 @@ def test_records_that_are_away_are_said_before_anything_is_read(api: FlaskClient
     assert is_untouched(live_core)
 
 
-class NoRoom(io.BytesIO):
-    """A body during whose arrival the disk is found full."""
-
-    def read(self, _: int | None = -1) -> bytes:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-
-def test_a_full_disk(api: FlaskClient, live_core: Core, caplog: pytest.LogCaptureFixture) -> None:
-    response = api.post(
-        "/v1/batches",
-        environ_overrides={
-            "wsgi.input": NoRoom(),
-            "wsgi.input_terminated": True,
-            "CONTENT_TYPE": "multipart/form-data; boundary=x",
-        },
-    )
-    problem(response, 503, "unavailable")
-    assert "spool folder" in caplog.text
-
-
 class SmallDisk(tempfile.SpooledTemporaryFile[bytes]):
     """A temporary file on a disk that has room for an archive and not for what is in it."""
 
@@ -267,6 +247,15 @@ class SmallDisk(tempfile.SpooledTemporaryFile[bytes]):
         if self.tell() + len(bytes(data)) > self.room_bytes:
             raise OSError(errno.ENOSPC, "No space left on device")
         return super().write(data)
+
+
+def test_a_disk_that_is_full_when_photos_come(
+    api: FlaskClient, live_core: Core, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "SpooledTemporaryFile", SmallDisk)
+    problem(send_photos(api, ("a.jpg", JPEG + bytes(2 * SmallDisk.room_bytes))), 503, "unavailable")
+    assert "spool folder" in caplog.text
+    assert is_untouched(live_core)
 
 
 def test_a_disk_that_is_full_when_the_archive_is_unpacked(

@@ -87,6 +87,8 @@ def test_a_first_line_without_end_is_for_the_parser_to_refuse() -> None:
         (REQUEST.replace(b"Content-Length: 3", b"content-length:\t3 "), True, False),
         (REQUEST.replace(b"Content-Length: 3", b"Content-Length: 99999999999999999999"), True, True),
         (REQUEST.replace(b"Content-Length: 3", b"Content-Length: 0"), False, False),
+        (REQUEST.replace(b"Content-Length: 3", b"Content-Length: " + b"0" * 5000), False, False),
+        (REQUEST.replace(b"Content-Length: 3", b"Content-Length: " + b"0" * 5000 + b"30"), True, True),
         (REQUEST.replace(b"Content-Length: 3", b"X-Content-Length: 30"), False, False),
         (REQUEST.replace(b"Content-Length: 3", b"Transfer-Encoding: chunked"), True, True),
         (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", True, False),

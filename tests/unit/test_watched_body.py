@@ -62,6 +62,19 @@ def test_a_body_that_is_cut_short_leaves_no_place_for_a_next_request(
     assert (body.failed, body.is_at_end) == (True, False)
 
 
+@pytest.mark.parametrize("n_with_head", [0, 1, 100])
+def test_a_body_that_ends_early_while_it_is_read_in_pieces_is_not_at_its_end(
+    wires: tuple[socket.socket, socket.socket], n_with_head: int
+) -> None:
+    """After a deadline has ended its reading, what comes all the same must not be the next request."""
+    client, server = wires
+    client.sendall(BODY[n_with_head:100])
+    client.shutdown(socket.SHUT_WR)
+    body = body_of(server, BODY[:n_with_head], len(BODY))
+    assert b"".join(iter(lambda: body.read(64), b"")) == BODY[:100]
+    assert (body.failed, body.is_at_end) == (True, False)
+
+
 def test_a_body_that_stalls_is_given_up(wires: tuple[socket.socket, socket.socket]) -> None:
     _, server = wires
     server.settimeout(0.01)
