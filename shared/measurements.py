@@ -11,7 +11,7 @@ from typing import Final
 from shared.measurement_definition import Kind, KnownError, MeasurementDefinition, Region, Repeatability
 from shared.turn_correction import TurnCorrection
 
-DEFINITIONS_VERSION: Final = "2026-11.2"
+DEFINITIONS_VERSION: Final = "2026-11.3"
 """Changes with every change to an entry; each result names the version it was measured by."""
 
 _MESH = "Points of the MediaPipe face mesh (attention model, 478 points)"
@@ -72,8 +72,8 @@ DEFINITIONS: Final = (
         landmarks=(468, 473),
         kind=Kind.WIDTH,
         source=_MESH_AGAINST_HAND,
-        stands_for="Distance between the pupil centres in the photo: for a gaze at the camera it is the near PD of that"
-        " distance.",
+        stands_for="Distance between the pupil centres in the photo. For a gaze at the camera it lies between the PD"
+        " for far gaze and the near PD of that distance, which opticians tell in the plane of the lenses.",
         known_error=KnownError(ratio_mean=1.003, ratio_sd=0.008),
         repeatability=_STEADY,
         needs=(Region.EYES,),

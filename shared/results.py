@@ -1,7 +1,7 @@
 """What was found in a photo, as it travels over HTTP and lies in storage.
 
 Pixels are those of the full upright photo (EXIF orientation applied, and turned back when it was sent as `mirrored`),
-x to the right, y down, the origin at the top left corner. Left and right are the subject's.
+x to the right, y down, (0, 0) the centre of the first pixel. Left and right are the subject's.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def known(face: FaceFacts, pd_mm: float, kind: KnownPdKind = KnownPdKind.DISTANC
 def test_every_kind_of_pd_gives_the_scale_back(distance_mm: float, far_mm: float, yaw_deg: float) -> None:
     seen_mm = far_mm * (distance_mm - 10.5) / distance_mm
     face = face_at(distance_mm, seen_mm * MESH_OVER_HAND, yaw_deg=yaw_deg)
-    near_mm = far_mm * (400 - 10.5) / 400
+    near_mm = far_mm * 400 / (400 + 27)  # in the plane of the lenses
     for pd_mm, kind in (
         (far_mm, KnownPdKind.DISTANCE),
         (near_mm, KnownPdKind.NEAR),

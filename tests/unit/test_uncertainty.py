@@ -15,7 +15,12 @@ from worker.measure.camera import Camera
 from worker.measure.landmarks import MESH_POINTS
 from worker.measure.metric import FaceInSpace, Length, measure_mm, place_in_space
 from worker.measure.pose import YAW_SD_DEG, pose_of, rotation_of
-from worker.measure.uncertainty import DEPTH_GAIN_SD_FRACTION, PERSPECTIVE_SD_FRACTION, root_sum_of_squares
+from worker.measure.uncertainty import (
+    DEPTH_GAIN_SD_FRACTION,
+    PERSPECTIVE_SD_FRACTION,
+    off_axis_term_mm,
+    root_sum_of_squares,
+)
 
 Values = NDArray[np.float64]
 
@@ -139,3 +144,23 @@ def test_a_better_lens_ruler_or_definition_makes_it_surer() -> None:
     rough, fine = (measure_mm(definition, face_with(camera(sd), (0, 0, 0), **at)) for sd in (0.3, 0.05))
     assert fine.mm == rough.mm
     assert fine.sd_mm < rough.sd_mm
+
+
+@pytest.mark.parametrize(("angle_deg", "wide"), [(10, 0.017), (15, 0.036), (20, 0.061), (25, 0.093)])
+def test_a_place_beside_the_axis_costs_about_what_it_was_seen_to(angle_deg: float, wide: float) -> None:
+    """Face widths of five portraits, seen by a camera turned away from them, with a known PD."""
+    slope = float(np.tan(np.radians(angle_deg)))
+    assert off_axis_term_mm(140.0, slope) == pytest.approx(140 * wide, rel=0.25)
+    assert off_axis_term_mm(140.0, -slope) == off_axis_term_mm(140.0, slope)
+
+
+def test_a_width_beside_the_axis_is_less_sure_and_one_down_the_face_is_not() -> None:
+    ends = {"face_width": ((-170.0, 10.0, 140.0), (170.0, 10.0, 140.0)), "face_length": ((0, -10, -40), (5, 280, 10))}
+    for key, (a, b) in ends.items():
+        definition = BY_KEY[key]
+        sds = []
+        for aside in (0.0, 400.0):
+            moved = [(x + aside, y, z) for x, y, z in (a, b)]
+            at = {f"p{index}": point for index, point in zip(definition.landmarks, moved, strict=True)}
+            sds.append(measure_mm(definition, face_with(camera(0.05), (0, 0, 0), **at)).sd_mm)
+        assert (sds[1] > 1.1 * sds[0]) == (key == "face_width")

@@ -19,6 +19,7 @@ from worker.measure.uncertainty import (
     depth_term_mm,
     far_gaze_term_mm,
     landmark_term_mm,
+    off_axis_term_mm,
     perspective_term_mm,
     root_sum_of_squares,
     scale_term_mm,
@@ -183,12 +184,14 @@ def _width(definition: MeasurementDefinition, face: FaceInSpace) -> Length:
     distance_mm = face.distance.mm
     share, other_share = _perspective_share(z, distance_mm), _perspective_share(other_z, distance_mm)
     added_x, added_y = x * share - other_x * other_share, y * share - other_y * other_share
+    aside_mm = ((x + other_x) * across_x + (y + other_y) * across_y) / (2 * width_mm)
     return Length(
         width_mm,
         root_sum_of_squares(
             _common_terms_mm(width_mm, definition, face),
             perspective_term_mm((added_x * across_x + added_y * across_y) / width_mm, _focal_sd_fraction(face)),
             depth_term_mm(width_mm, across_z),
+            off_axis_term_mm(width_mm, aside_mm / distance_mm),
             _turn_term_mm(width_mm, definition, face),
         ),
     )

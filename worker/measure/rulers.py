@@ -31,7 +31,10 @@ LEFT_PUPIL: Final = 473
 PUPIL_TO_EYE_CENTRE_MM: Final = 10.5
 """From the pupil back to the point that the eye turns about: 13.5 mm behind the cornea, the pupil 3 mm."""
 READING_DISTANCE_MM: Final = 400.0
-"""What a near PD is made for."""
+"""What a near PD is made for, from the lenses."""
+LENS_TO_EYE_CENTRE_MM: Final = 27.0
+"""A near PD is what lenses need, and told in their plane: 13 mm before the cornea, which is 14 mm before the point that
+the eye turns about. At 40 cm it is 3 to 4 mm less than a PD for far gaze; the pupils themselves come 1.7 mm closer."""
 
 _MESH_OVER_TRACED_PD: Final = 1.003
 _MESH_PD_SD: Final = 0.008
@@ -160,7 +163,7 @@ def known_pd_ruler(face: FaceFacts, pd_mm: float, kind: KnownPdKind) -> Ruler | 
     else:
         far_mm = pd_mm
         if kind is KnownPdKind.NEAR:
-            far_mm *= READING_DISTANCE_MM / (READING_DISTANCE_MM - PUPIL_TO_EYE_CENTRE_MM)
+            far_mm *= (READING_DISTANCE_MM + LENS_TO_EYE_CENTRE_MM) / READING_DISTANCE_MM
         # s²·D - s·PD + 10.5·PD/f = 0; of its two distances the far one is the one people are at.
         discriminant = far_mm**2 - 4 * pupils_px * PUPIL_TO_EYE_CENTRE_MM * far_mm / focal_px
         if discriminant < 0:
