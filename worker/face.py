@@ -131,7 +131,7 @@ def measure_face(
     )
     scale, scale_reasons = _scale(face, known)
     facts = _facts(face, scale, scale_reasons)
-    measurements = _measurements(face, scale, facts)
+    measurements = _measurements(face, scale, facts, known.pd_kind)
     box = bounding_box(landmarks)
     result: dict[str, Any] = {
         "bounding_box": {name: round(float(value), _COORDINATE_DECIMALS) for name, value in box._asdict().items()},
@@ -209,7 +209,9 @@ def _facts(face: _Face, scale: Scale | None, scale_reasons: tuple[str, ...]) -> 
     )
 
 
-def _measurements(face: _Face, scale: Scale | None, facts: FaceFacts) -> dict[str, dict[str, Any]]:
+def _measurements(
+    face: _Face, scale: Scale | None, facts: FaceFacts, pd_kind: KnownPdKind
+) -> dict[str, dict[str, Any]]:
     poses = (face.pose, face.turned)
     space = at_scale(face.in_space, face.camera, poses, scale.mm_per_px, scale.sd) if scale else None
     widths_px = _widths_px(face.landmarks)
@@ -219,7 +221,7 @@ def _measurements(face: _Face, scale: Scale | None, facts: FaceFacts) -> dict[st
         status, reasons = judge.of(definition)
         mm = mm_sd = None
         if space is not None and status is not MeasurementStatus.NOT_MEASURABLE:
-            length = measure_mm(definition, space, given=_is_given(definition, scale))
+            length = measure_mm(definition, space, given=pd_kind if _is_given(definition, scale) else None)
             mm, mm_sd = round(length.mm, _LENGTH_DECIMALS), round(length.sd_mm, _LENGTH_DECIMALS)
         measured[definition.key] = {
             "px": widths_px.get(definition.key),

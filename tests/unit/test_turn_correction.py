@@ -22,6 +22,7 @@ from bench.turn_correction import (
 from bench.turned_widths import WIDTHS, TurnedView, TurnedWidth, deviation_sd
 from shared.measurement_definition import Kind, MeasurementDefinition
 from shared.measurements import DEFINITIONS
+from shared.schemas import KnownPdKind
 from shared.turn_correction import MAX_PITCH_DEG, MAX_YAW_DEG, TurnCorrection
 from worker.measure.camera import Camera
 from worker.measure.landmarks import MESH_POINTS
@@ -140,7 +141,8 @@ def test_what_counts_is_the_turn_away_from_the_camera_and_not_from_its_axis() ->
 def test_a_pd_that_was_given_is_given_back(key: str) -> None:
     definition = BY_KEY[key]
     straight, turned = face(definition, 0, 0, sd=0.01), face(definition, 30, 20, sd=0.01)
-    assert measure_mm(definition, turned, given=True) == measure_mm(definition, straight, given=True)
+    kind = KnownPdKind.DISTANCE
+    assert measure_mm(definition, turned, given=kind) == measure_mm(definition, straight, given=kind)
 
 
 # Set

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from shared.measurement_definition import MeasurementDefinition
 from shared.measurements import DEFINITIONS
 from shared.mesh_depth import DEPTH_GAIN, PERSPECTIVE_SHARE
+from shared.schemas import KnownPdKind
 from worker.measure.camera import Camera
 from worker.measure.landmarks import MESH_POINTS
 from worker.measure.metric import FaceInSpace, Length, measure_mm, place_in_space
@@ -164,3 +165,16 @@ def test_a_width_beside_the_axis_is_less_sure_and_one_down_the_face_is_not() -> 
             at = {f"p{index}": point for index, point in zip(definition.landmarks, moved, strict=True)}
             sds.append(measure_mm(definition, face_with(camera(0.05), (0, 0, 0), **at)).sd_mm)
         assert (sds[1] > 1.1 * sds[0]) == (key == "face_width")
+
+
+@pytest.mark.parametrize("kind", KnownPdKind)
+@pytest.mark.parametrize("key", ["distance_pd", "interpupillary_distance"])
+def test_a_pd_that_was_given_is_as_sure_as_it_was_given(kind: KnownPdKind, key: str) -> None:
+    """Near, and with a lens that is only guessed, as well as far; the other gaze's also bears how the eyes turned."""
+    mesh = np.zeros((MESH_POINTS, 3))
+    mesh[[468, 473]] = (-80.0, 0.0, 0.0), (80.0, 0.0, 0.0)
+    face = place_in_space(mesh, camera(0.3), pose_of(np.eye(3)), SCALE, SCALE_SD)
+    length = measure_mm(BY_KEY[key], face, given=kind)
+    is_converted = (key == "distance_pd") == (kind is KnownPdKind.AS_PHOTOGRAPHED)
+    assert (length.sd_mm * BY_KEY[key].bias == pytest.approx(0.7)) != is_converted
+    assert length.sd_mm * BY_KEY[key].bias >= 0.7 - 1e-9

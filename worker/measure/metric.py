@@ -10,10 +10,11 @@ import numpy as np
 
 from shared.measurement_definition import Kind, MeasurementDefinition
 from shared.mesh_depth import PERSPECTIVE_SHARE
+from shared.schemas import KnownPdKind
 from worker.measure.camera import Camera
 from worker.measure.depth import back_projected_px
 from worker.measure.pose import YAW_SD_DEG, Pose, towards_camera
-from worker.measure.rulers import PUPIL_TO_EYE_CENTRE_MM
+from worker.measure.rulers import GIVEN_PD_SD_MM, PUPIL_TO_EYE_CENTRE_MM
 from worker.measure.uncertainty import (
     definition_term_mm,
     depth_term_mm,
@@ -137,7 +138,7 @@ def at_scale(
     return FaceInSpace(mm_per_px * points_px, camera, *poses, mm_per_px, mm_per_px_sd)
 
 
-def measure_mm(definition: MeasurementDefinition, face: FaceInSpace, *, given: bool = False) -> Length:
+def measure_mm(definition: MeasurementDefinition, face: FaceInSpace, *, given: KnownPdKind | None = None) -> Length:
     """Measure one definition of the registry.
 
     Parameters
@@ -146,9 +147,10 @@ def measure_mm(definition: MeasurementDefinition, face: FaceInSpace, *, given: b
         What to measure; how, says its kind.
     face : FaceInSpace
         What to measure it on.
-    given : bool
-        Whether the scale was made of this very length, a known PD: what the mesh misses the pupils by is in both and
-        cancels, turned head or not, and what is not known is the scale's alone.
+    given : KnownPdKind or None
+        How the PD was measured, if the scale was made of one and this is it: what the mesh misses the pupils by is in
+        both and cancels, turned head or not. What is not known is the number's own, and where it is converted from one
+        gaze to the other, how far the eyes had turned.
 
     Returns
     -------
@@ -161,15 +163,24 @@ def measure_mm(definition: MeasurementDefinition, face: FaceInSpace, *, given: b
         If two points coincide, or a PD for far gaze is asked of eyes nearer than they can turn.
     """
     divisor = definition.bias
-    if given:
-        mm = (_far_gaze if definition.kind is Kind.FAR_GAZE else _width)(definition, face).mm
-        length = Length(mm, scale_term_mm(mm, face.mm_per_px, face.mm_per_px_sd))
+    if given is not None:
+        length = _given(definition, face, given)
     elif definition.kind is Kind.TO_MIDLINE:
         length = _to_midline(definition, face)
     else:
         length = (_far_gaze if definition.kind is Kind.FAR_GAZE else _width)(definition, face)
         divisor *= definition.turn_factor(face.turned.yaw_deg, face.turned.pitch_deg)
     return Length(length.mm / divisor, length.sd_mm / divisor)
+
+
+def _given(definition: MeasurementDefinition, face: FaceInSpace, kind: KnownPdKind) -> Length:
+    is_far = definition.kind is Kind.FAR_GAZE
+    mm = (_far_gaze if is_far else _width)(definition, face).mm
+    if is_far != (kind is KnownPdKind.AS_PHOTOGRAPHED):
+        return Length(mm, GIVEN_PD_SD_MM)
+    distance = face.distance
+    turning_mm = far_gaze_term_mm(mm, distance.mm, distance.sd_mm, PUPIL_TO_EYE_CENTRE_MM)
+    return Length(mm, root_sum_of_squares(GIVEN_PD_SD_MM, turning_mm))
 
 
 def _width(definition: MeasurementDefinition, face: FaceInSpace) -> Length:

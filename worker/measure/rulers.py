@@ -39,7 +39,7 @@ the eye turns about. At 40 cm it is 3 to 4 mm less than a PD for far gaze; the p
 _MESH_OVER_TRACED_PD: Final = 1.003
 _MESH_PD_SD: Final = 0.008
 """Mesh ÷ hand-placed pupils, mean and SD over people (London set and others)."""
-_GIVEN_PD_SD_MM: Final = 0.7
+GIVEN_PD_SD_MM: Final = 0.7
 """A pupillometer repeats to 0.5 mm, a ruler to 1 mm; people round to a millimetre."""
 _GAZE_SD: Final = 0.25
 """Of the convergence: not everybody looks at the lens, but nobody looks far away."""
@@ -153,7 +153,7 @@ def known_pd_ruler(face: FaceFacts, pd_mm: float, kind: KnownPdKind) -> Ruler | 
     pupils = _points_px(face, (RIGHT_PUPIL, LEFT_PUPIL))
     pupils_px = float(np.linalg.norm(pupils[1] - pupils[0])) / _MESH_OVER_TRACED_PD
     parts = [
-        _GIVEN_PD_SD_MM / pd_mm,
+        GIVEN_PD_SD_MM / pd_mm,
         _MESH_PD_SD,
         tan(radians(yaw_deg)) * radians(_YAW_SD_DEG),
         _LENS_SD if face.glasses else 0.0,
