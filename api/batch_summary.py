@@ -41,7 +41,7 @@ class _Tally:
     statuses: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
 
-    def add(self, measured: dict[str, Any], scale: dict[str, Any] | None) -> None:
+    def add(self, measured: dict[str, Any], scale: dict[str, Any] | None, pose: dict[str, Any] | None) -> None:
         if "status" not in measured:  # a result of an earlier version, in pixels alone
             return
         self.statuses[measured["status"]] += 1
@@ -51,7 +51,9 @@ class _Tally:
             self.values_mm.append(mm)
             self.variance_sum_mm2 += mm_sd**2
             share = scale["sd"] / scale["mm_per_px"]
-            self.chance_variance_sum_mm2 += chance_variance_mm2(self.definition, mm, mm_sd, share)
+            turn = self.definition.turn
+            turned = turn.remaining_sd(pose["yaw_deg"], pose["pitch_deg"]) if turn and pose else 0.0
+            self.chance_variance_sum_mm2 += chance_variance_mm2(self.definition, mm, mm_sd, share, turned)
 
     def summary(self) -> MeasurementSummary:
         values, n = self.values_mm, len(self.values_mm)
@@ -117,7 +119,7 @@ class SummaryBuilder:
         self._scale_sources[scale["source"] if scale else "none"] += 1
         for key, measured in face["measurements"].items():
             if key in self._tallies:
-                self._tallies[key].add(measured, scale)
+                self._tallies[key].add(measured, scale, face.get("pose"))
 
     def summary(self, batch: BatchRecord) -> BatchSummary:
         """Return what was counted, as that of `batch`."""

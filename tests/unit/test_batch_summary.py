@@ -188,6 +188,10 @@ def test_what_chance_is_taken_for() -> None:
     shares = (0.04, width.repeatability.high, width.definition_sd)
     assert chance_variance_mm2(width, 140.0, 9.0, 0.04) == pytest.approx(140**2 * sum(share**2 for share in shares))
     # A known PD makes its own scale: the points' errors cancel, and nothing but the scale's is in its SD.
+    turned = width.turn.remaining_sd(19.0, 0.0) if width.turn else 0.0
+    assert turned > 0
+    of_turned = chance_variance_mm2(width, 140.0, 9.0, 0.04, turned)
+    assert of_turned == pytest.approx(140**2 * (sum(share**2 for share in shares) + turned**2))
     assert chance_variance_mm2(BY_KEY["distance_pd"], 64.0, 0.7, 0.7 / 64) == pytest.approx(0.49)
     assert chance_variance_mm2(BY_KEY["monocular_pd_left"], 32.0, 1.9, 0.04) == pytest.approx(1.9**2)
 
