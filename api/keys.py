@@ -24,6 +24,8 @@ EXIT_FAILED: Final = 1
 
 _UNITS_S: Final = {"m": 60.0, "h": 3600.0, "d": 86_400.0}
 _DURATION: Final = re.compile(r"(\d{1,6})([mhd])")
+_LATEST_MS: Final = 10**13 - 1
+"""In the year 2286: times are kept with thirteen digits."""
 _NAME: Final = re.compile(r"[^\W_](?:[\w .,@/-]{0,62}\w)?")
 _COLUMNS: Final = ("id", "tenant", "name", "created", "expires", "revoked", "state")
 
@@ -152,6 +154,9 @@ def _when(text: str, now_ms: int) -> int:
             message = f"{text!r} is neither a duration such as 90d nor a date such as 2027-06-30"
             raise argparse.ArgumentTypeError(message) from None
         at_ms = to_ms((read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp())
+    if at_ms > _LATEST_MS:
+        message = f"{text} is later than an end may be; leave it out for a key that has none"
+        raise argparse.ArgumentTypeError(message)
     if at_ms <= now_ms:
         message = f"{text} is not in the future"
         raise argparse.ArgumentTypeError(message)

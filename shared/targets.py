@@ -199,11 +199,13 @@ def check_target(url: str, policy: OutboundPolicy) -> Target:
 
 
 def receiver_of(url: str) -> str:
-    """Return `host:port` of a URL; whether it may be asked is judged elsewhere."""
+    """Return `host:port` of a URL, in one spelling; whether it may be asked is judged elsewhere."""
     try:
         parts = urlsplit(url)
-        return f"{(parts.hostname or '').rstrip('.')}:{parts.port or DEFAULT_PORTS.get(parts.scheme, 0)}"
-    except ValueError:
+        found = _NETLOC.fullmatch(parts.netloc)
+        host = _canonical_host(found["host"])[0] if found else ""
+        return f"{host}:{parts.port or DEFAULT_PORTS.get(parts.scheme, 0)}"
+    except (ValueError, TargetForbidden):
         return ":0"
 
 

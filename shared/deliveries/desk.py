@@ -99,7 +99,7 @@ class DeliveryDesk:
                 record, _ = self.archive.read(record)
         self.store.create(record)
         # A DELETE writes the tombstone and then forgets: one of the two sees the other.
-        if self.archive.is_deleted(record.tenant, record.object_id):
+        if self._is_deleted(record):
             self.forget_about(record.tenant, record.object_id)
         return record
 
@@ -188,12 +188,19 @@ class DeliveryDesk:
             self.archive.read(record)
             ended = record.after([attempt], verdict)
             self.archive.write(ended, body)
+            if self._is_deleted(record):
+                self.archive.delete(record)
+
+    def _is_deleted(self, record: DeliveryRecord) -> bool:
+        """Tell whether what it is about must stay forgotten, by a tombstone of its own or that of its batch."""
+        about = (record.object_id, record.batch_id)
+        return any(self.archive.is_deleted(record.tenant, found) for found in dict.fromkeys(about) if found)
 
     def put_away(self, record: DeliveryRecord, body: bytes) -> None:
         """Write to storage how a delivery stands; what fails is done by the upkeep later."""
         try:
             self.archive.write(record, body)
-            if not self.store.archived(record) and self.archive.is_deleted(record.tenant, record.object_id):
+            if not self.store.archived(record) and self._is_deleted(record):
                 self.archive.delete(record)
         except Transient as error:
             logger.warning("storage does not know yet how delivery %s stands: %s", record.id, error)
@@ -223,7 +230,7 @@ class DeliveryDesk:
         if record.status is not DeliveryStatus.PENDING:
             self.archive.write(reopened, body)
         self.store.reopen(reopened)
-        if self.archive.is_deleted(tenant, record.object_id):
+        if self._is_deleted(record):
             self.forget_about(tenant, record.object_id)
         return self.find(tenant, delivery_id)
 
@@ -237,6 +244,6 @@ class DeliveryDesk:
         StorageUnavailable, RecordsUnavailable
             If that is not done; whoever calls does so again.
         """
-        for delivery_id in self.store.of_object(object_id):
+        for delivery_id in self.store.of_object(tenant, object_id):
             self.store.drop(delivery_id)
         self.archive.purge(tenant, object_id)

@@ -198,9 +198,9 @@ class MemoryDeliveryStore:
         ][: query.limit]
 
     @_atomic
-    def of_object(self, object_id: str) -> list[str]:
+    def of_object(self, tenant: str, object_id: str) -> list[str]:
         """Return the ids of all deliveries of a job or batch."""
-        records = [entry.record for entry in self._state.deliveries.values()]
+        records = [entry.record for entry in self._state.deliveries.values() if entry.record.tenant == tenant]
         return sorted(record.id for record in records if object_id in {record.job_id, record.batch_id})
 
     @_atomic

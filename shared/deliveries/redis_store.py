@@ -185,7 +185,7 @@ class RedisDeliveryStore:
         """Return up to `query.limit` deliveries, in falling order of their ids."""
         index = f"{_PREFIX}of:{query.tenant}"
         if about := query.job_id or query.batch_id:
-            index = f"{_PREFIX}about:{about}"
+            index = f"{_PREFIX}about:{query.tenant}:{about}"
         elif query.status is not None:
             index += f":{query.status}"
         found: list[DeliveryRecord] = []
@@ -200,10 +200,10 @@ class RedisDeliveryStore:
             before = ids[-1]
         return found[: query.limit]
 
-    def of_object(self, object_id: str) -> list[str]:
+    def of_object(self, tenant: str, object_id: str) -> list[str]:
         """Return the ids of all deliveries of a job or batch."""
         with _translated():
-            return _ids(self._redis.zrange(f"{_PREFIX}about:{object_id}", 0, -1))
+            return _ids(self._redis.zrange(f"{_PREFIX}about:{tenant}:{object_id}", 0, -1))
 
     def disabled_targets(self, tenant: str) -> list[DisabledTarget]:
         """Return the targets that are disabled now, the latest first."""

@@ -111,6 +111,19 @@ class WebhookSecrets:
                     self._objects.delete(old)
         return made, self._ages([made, *before.values()])
 
+    def forget_old(self) -> int:
+        """Delete those of all tenants that sign nothing any more; return how many."""
+        forgotten = 0
+        for tenant in list(self._objects.folders(SECRETS)):
+            with suppress(UnreadableObject):  # it is told of when it is to sign
+                stored = self._stored(tenant)
+                valid = self._valid(list(stored.values()))
+                old = [key for key, secret in stored.items() if secret not in valid]
+                for key in old:
+                    self._objects.delete(key)
+                forgotten += len(old)
+        return forgotten
+
     def ages(self, tenant: str) -> SecretAges | None:
         """Return how old the secrets of a tenant are; None if none was ever shown."""
         found = list(self._stored(tenant).values())

@@ -151,7 +151,7 @@ class DeliveryStore(Protocol):
         """Return up to `query.limit` deliveries, in falling order of their ids."""
         ...
 
-    def of_object(self, object_id: str) -> list[str]:
+    def of_object(self, tenant: str, object_id: str) -> list[str]:
         """Return the ids of all deliveries of a job or batch, those of a batch's jobs among them."""
         ...
 

@@ -99,7 +99,8 @@ class DeliveryUpkeep:
         What an end brings about is owed until it is noted; a test and a redelivery are owed to nobody but the client
         that asked.
         """
-        return self._mend_all() if self._store.is_rebuilt() else Counter()
+        done = self._mend_all() if self._store.is_rebuilt() else Counter()
+        return +(done + Counter(secrets_forgotten=self._desk.secrets.forget_old()))
 
     def _mend_all(self) -> Counter[str]:
         deleted = self._archive.deleted_objects()

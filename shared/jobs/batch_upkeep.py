@@ -208,6 +208,9 @@ class BatchUpkeep:
             unwanted = [record.id for record in records if record.status.is_terminal and not record.needs_upload]
         else:
             unwanted = []
+        if batch is not None:
+            # An item that was deleted, or read once, has no record that tells of it, and its batch goes on.
+            unwanted += sorted(self._deleted_among(tenant, set(self._jobs.store.missing(sorted(job_ids)))))
         for job_id in unwanted:
             self._jobs.objects.delete(layout.upload_key(tenant, job_id, batch_id))
         return len(unwanted)

@@ -215,7 +215,7 @@ class JobLifecycle:
 
     def find_placed(self, tenant: str, job_id: str) -> PlacedJob:
         """Return a job as `find` does, with its position in the queue."""
-        placed = self.store.get_placed(job_id) if is_job_id(job_id) else None
+        placed = self.store.get_placed(job_id, tenant) if is_job_id(job_id) else None
         record = self._found(tenant, job_id, placed.record if placed else None)
         return placed if placed and record is placed.record else PlacedJob(record)
 

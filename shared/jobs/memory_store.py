@@ -114,12 +114,13 @@ class MemoryJobStore:
         return entry.record if entry else None
 
     @atomic
-    def get_placed(self, job_id: str) -> PlacedJob | None:
+    def get_placed(self, job_id: str, tenant: str) -> PlacedJob | None:
         """Return a record with its position, or None."""
         record = self.get(job_id)
         if record is None:
             return None
-        return PlacedJob(record, self.queue_position(record) if record.status is JobStatus.QUEUED else None)
+        is_told = record.status is JobStatus.QUEUED and record.tenant == tenant
+        return PlacedJob(record, self.queue_position(record) if is_told else None)
 
     @atomic
     def claim(self, job_id: str, *, lease_s: float, max_attempts: int) -> Claim | ClaimRefusal:

@@ -107,7 +107,7 @@ class RedisJobStore:
         fields = self._link.hash(f"job:{job_id}")
         return job_of(job_id, fields) if fields else None
 
-    def get_placed(self, job_id: str) -> PlacedJob | None:
+    def get_placed(self, job_id: str, tenant: str) -> PlacedJob | None:
         """Return a record with its position, or None."""
         with self._link.commands() as redis:
             pipeline = redis.pipeline(transaction=False)
@@ -118,7 +118,7 @@ class RedisJobStore:
         if not fields:
             return None
         record = job_of(job_id, fields)
-        if record.status is not JobStatus.QUEUED:
+        if record.status is not JobStatus.QUEUED or record.tenant != tenant:  # whose it is not is told nothing
             return PlacedJob(record)
         if record.queue is QueueName.INTERACTIVE:
             return PlacedJob(record, None if rank is None else rank + 1)

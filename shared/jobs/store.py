@@ -166,8 +166,11 @@ class JobStore(Protocol):
         """Return a record, or None."""
         ...
 
-    def get_placed(self, job_id: str) -> PlacedJob | None:
-        """Return a record with its position, or None: `get` and `queue_position` in one, which costs less."""
+    def get_placed(self, job_id: str, tenant: str) -> PlacedJob | None:
+        """Return a record with its position, or None: `get` and `queue_position` in one, which costs less.
+
+        Another tenant's comes without a position, and with no step more than one that is not there.
+        """
         ...
 
     def claim(self, job_id: str, *, lease_s: float, max_attempts: int) -> Claim | ClaimRefusal:

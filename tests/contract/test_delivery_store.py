@@ -322,8 +322,9 @@ def test_lists(store: DeliveryStore, clock: FakeClock) -> None:
     assert listed(status=DeliveryStatus.PENDING) == [found for found in everything if found not in failed]
     assert listed(status=DeliveryStatus.FAILED, batch_id=BATCH_ID) == failed
     assert listed(tenant="other", job_id=job_id) == []
-    assert store.of_object(job_id) == sorted(record.id for record in of_job)
-    assert store.of_object(BATCH_ID) == sorted(everything)
+    assert store.of_object(LOCAL_TENANT, job_id) == sorted(record.id for record in of_job)
+    assert store.of_object(LOCAL_TENANT, BATCH_ID) == sorted(everything)
+    assert store.of_object("other", BATCH_ID) == []
 
 
 def test_what_is_overdue(store: DeliveryStore, clock: FakeClock) -> None:

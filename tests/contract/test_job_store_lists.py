@@ -69,9 +69,10 @@ def test_a_record_comes_with_its_position(store: JobStore) -> None:
     claim(store, ended.id)
     store.settle(end(ended, JobStatus.CANCELLED))
     for record, position in ((queued, 1), (running, None), (ended, None), (in_turns, 1)):
-        placed = store.get_placed(record.id)
+        placed = store.get_placed(record.id, record.tenant)
         assert placed == PlacedJob(store.get(record.id), position)  # type: ignore[arg-type]
-    assert store.get_placed(new_job_id()) is None
+    assert store.get_placed(new_job_id(), LOCAL_TENANT) is None
+    assert store.get_placed(in_turns.id, "other") == PlacedJob(in_turns)
 
 
 def test_queues_are_apart(store: JobStore, clock: FakeClock) -> None:

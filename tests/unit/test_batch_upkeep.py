@@ -67,6 +67,19 @@ def test_what_a_client_has_said_of_a_batch_outlives_a_redis_that_goes_back_a_sec
     assert {item.status for item in core.items(unwanted.id)} == {JobStatus.CANCELLED}
 
 
+@pytest.mark.parametrize("is_started", [False, True])
+def test_a_photo_that_comes_after_its_item_was_deleted_is_swept(core: Core, is_started: bool) -> None:
+    batch = core.expect_batch(REFERENCES)
+    item = core.items(batch.id)[0]
+    if is_started:
+        core.batches.start(LOCAL_TENANT, batch.id)
+    core.jobs.delete(LOCAL_TENANT, item.id)
+    core.upload(item)
+    core.reconciler.sweep()
+    assert core.stored(layout.UPLOADS) == []
+    assert len(core.items(batch.id)) == len(REFERENCES) - 1
+
+
 @pytest.mark.parametrize("records", [0, 1, 3])
 def test_a_batch_whose_api_was_killed_is_written_to_its_end(core: Core, records: int) -> None:
     batch_id = half_written(core, records)

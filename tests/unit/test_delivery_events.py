@@ -210,3 +210,16 @@ def test_a_secret_asked_for_while_the_first_one_is_made_signs(clock: FakeClock) 
     shown: list[str] = []
     secrets = WebhookSecrets(Busy(), MemoryDeliveryStore(clock), clock)
     assert secrets.signing(LOCAL_TENANT, "") == shown
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "https://EXAMPLE.com.",
+        "https://ex\u00adample.com/",
+        "https://ex\uff41mple.com/x",
+        "https://example\u3002com:443/?a=b",
+    ],
+)
+def test_a_host_is_one_receiver_however_it_is_spelt(spelling: str) -> None:
+    assert receiver_of(spelling) == "example.com:443"

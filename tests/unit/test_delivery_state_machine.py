@@ -130,7 +130,7 @@ class Deliveries(RuleBasedStateMachine):
         left = {record.object_id for record in self.owed.values()}
         assert {key.split("/")[2].partition(".")[0] for key in stored(office)} == left
         for object_id in self.deleted:
-            assert office.store.of_object(object_id) == []
+            assert office.store.of_object(LOCAL_TENANT, object_id) == []
 
 
 Deliveries.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)

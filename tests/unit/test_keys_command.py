@@ -150,3 +150,11 @@ def test_what_is_refused(keys: Terminal, wrong: list[str], capsys: pytest.Captur
     assert ended.value.code == 2
     assert "usage" in capsys.readouterr().err
     assert not KeyArchive(keys.objects).any()
+
+
+@pytest.mark.parametrize("when", ["999999d", "9999-12-31"])
+def test_an_end_that_could_not_be_kept_is_refused(keys: Terminal, when: str) -> None:
+    create(keys, "--expires", "2d")
+    with pytest.raises(SystemExit):
+        keys("expire", key_id(keys), when)
+    assert [key["state"] for key in orjson.loads(keys("list", "--json"))] == ["active"]

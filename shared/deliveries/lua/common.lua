@@ -14,7 +14,7 @@
 --   deliveries:holds              "<tenant>|<target>", by when to look whether it is enabled
 --   deliveries:unarchived         ids whose last change is not in storage, by when they changed
 --   deliveries:expiry             all ids, by when they expire
---   deliveries:of:<tenant>[...]   ids in order, for lists: all, by status; deliveries:about:<job or batch>
+--   deliveries:of:<tenant>[...]   ids in order, for lists: all, by status; deliveries:about:<tenant>:<job or batch>
 local P = 'facefit:deliveries:'
 
 local function key(id) return 'facefit:delivery:' .. id end
@@ -29,8 +29,8 @@ local function status_index(d, status) return P .. 'of:' .. d.tenant .. ':' .. s
 
 local function indexes(d)
   local keys = { P .. 'of:' .. d.tenant, status_index(d, d.status) }
-  if d.job_id ~= '' then keys[#keys + 1] = P .. 'about:' .. d.job_id end
-  if d.batch_id ~= '' then keys[#keys + 1] = P .. 'about:' .. d.batch_id end
+  if d.job_id ~= '' then keys[#keys + 1] = P .. 'about:' .. d.tenant .. ':' .. d.job_id end
+  if d.batch_id ~= '' then keys[#keys + 1] = P .. 'about:' .. d.tenant .. ':' .. d.batch_id end
   return keys
 end
 
