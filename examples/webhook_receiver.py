@@ -43,7 +43,7 @@ def make_receiver(secret: str, seen_path: str, act: Callable[[dict[str, Any]], N
         try:
             # The signature is of the very bytes: verify before anything parses them. Old timestamps are refused, too.
             webhook.verify(request.get_data(), dict(request.headers))
-        except WebhookVerificationError:
+        except (WebhookVerificationError, ValueError):  # the library lets malformed signatures through as the latter
             return Response("the signature is not right", status=401)
         webhook_id = request.headers["webhook-id"]
         with closing(sqlite3.connect(seen_path, timeout=PATIENCE_S)) as seen, seen:

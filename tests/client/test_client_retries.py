@@ -8,6 +8,7 @@ import pytest
 
 from facefit import (
     ApiError,
+    ConfigurationError,
     Conflict,
     InvalidRequest,
     NotFound,
@@ -41,6 +42,34 @@ def test_a_submission_goes_on_under_one_key(use: Use, trouble: Answer) -> None:
     keys = {asked.headers["idempotency-key"] for asked in server.asked}
     assert (len(server.asked), len(keys)) == (3, 1)
     assert len({asked.body.count(PHOTO) for asked in server.asked}) == 1
+
+
+def test_a_first_try_that_is_still_being_answered_is_waited_for_however_often_that_is_said(use: Use) -> None:
+    """A key is held for two minutes after a process was killed: longer than some attempts take, and what is sent under
+    another key then is measured twice."""
+    in_flight = problem(409, "idempotency_in_flight", Retry_After="0")
+    with answering(*[in_flight] * 12, ok()) as server:
+        assert use(server.url, "submit", PHOTO).id == "job_1"
+    assert len({asked.headers["idempotency-key"] for asked in server.asked}) == 1
+
+
+def test_a_first_try_that_is_never_answered_is_given_up(use: Use) -> None:
+    with answering(problem(409, "idempotency_in_flight", Retry_After="0")) as server, pytest.raises(Conflict):
+        use(server.url, "submit", PHOTO, retries=RetryPolicy(patience_s=0.2, first_pause_s=0.01, longest_pause_s=0.02))
+    assert len(server.asked) > 2
+
+
+@pytest.mark.parametrize("key", ["", "\u00fc", "a\nb", "k" * 256])
+def test_a_key_that_cannot_be_sent_is_told_before_anything_is(use: Use, key: str) -> None:
+    with answering(ok()) as server, pytest.raises(ConfigurationError, match="idempotency key"):
+        use(server.url, "submit", PHOTO, idempotency_key=key)
+    assert server.asked == []
+
+
+def test_a_key_with_quotation_marks_is_escaped(use: Use) -> None:
+    with answering(ok()) as server:
+        use(server.url, "submit", PHOTO, idempotency_key='a"b\\c')
+    assert server.asked[0].headers["idempotency-key"] == '"a\\"b\\\\c"'
 
 
 def test_two_submissions_have_two_keys_and_one_of_the_callers_own_is_kept(use: Use) -> None:

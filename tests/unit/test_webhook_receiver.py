@@ -6,6 +6,8 @@ import runpy
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from shared.clock import system_clock
 from shared.signing import new_secret, sign
 from stack.services import ROOT
@@ -30,3 +32,14 @@ def test_an_event_that_could_not_be_acted_on_is_acted_on_when_it_comes_again(tmp
         for _ in range(3)
     ]
     assert (statuses, acted_on) == ([500, 204, 204], ["job_1", "job_1"])
+
+
+@pytest.mark.parametrize("signature", ["", "v1", "nonsense", "v1,a", "v1,", "v2,abcd"])
+def test_a_signature_that_is_none_is_refused_and_no_fault(tmp_path: Path, signature: str) -> None:
+    secret = new_secret()
+    receiver = runpy.run_path(str(ROOT / "examples" / "webhook_receiver.py"))["make_receiver"](
+        secret, str(tmp_path / "seen.sqlite"), print
+    )
+    headers = sign(BODY, webhook_id="msg_1", sent_ms=system_clock(), secrets=[secret])
+    answer = receiver.test_client().post("/hook", data=BODY, headers={**headers, "webhook-signature": signature})
+    assert answer.status_code == 401

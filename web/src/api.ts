@@ -40,11 +40,11 @@ export class ServiceError extends Error {
   }
 }
 
-const PASSING: ReadonlySet<number> = new Set([0, 429, 502, 503, 504]);
+const PASSING: ReadonlySet<number> = new Set([0, 408, 429]);
 
 /** Whether the same request may well be answered a little later. */
 export function passes(error: unknown): error is ServiceError {
-  return error instanceof ServiceError && PASSING.has(error.status);
+  return error instanceof ServiceError && (PASSING.has(error.status) || error.status >= 500);
 }
 
 /** Leave out what is said to programs: they are told of a header, people how many seconds it is. */

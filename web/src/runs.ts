@@ -118,7 +118,9 @@ export function beginBatch(batch: Batch, files: File[]): void {
 /** Read a batch that may have come from anywhere: its photos are not here then. */
 export async function openBatch(id: string, signal: AbortSignal): Promise<void> {
   opened.value = null;
-  if (runOf(id)) return;
+  const known = runOf(id);
+  if (known?.trouble) followAgain(id); // it was given up
+  if (known) return;
   const batch = await readPatiently<Batch>(`/v1/batches/${encodeURIComponent(id)}`, signal);
   signal.throwIfAborted();
   begin({ id: batch.id, kind: "batch", items: [], batch, summary: null, isWhole: false, trouble: null, label: `${batch.total} photos`, isOwn: false }, followBatch);

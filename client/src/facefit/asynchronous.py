@@ -81,13 +81,13 @@ class AsyncRunner:
         return await self._run_together(step)
 
     async def _run_together(self, step: Together[Any]) -> None:
-        failed: list[FacefitError | OSError] = []
+        failed: list[Exception] = []
 
         async def work() -> None:
             for flow in step.flows:
                 try:
                     step.done(await self.run(flow))
-                except (FacefitError, OSError) as error:  # raised below, where the flows were begun, and not in a group
+                except Exception as error:  # noqa: BLE001 - raised below, where the flows were begun, and not in a group
                     failed.append(error)
                     tasks.cancel_scope.cancel()
 

@@ -11,16 +11,18 @@ import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import httpx
 from pydantic import ValidationError
 
-from facefit.errors import UnexpectedAnswer
+from facefit.errors import ConfigurationError, UnexpectedAnswer
 from facefit.models.base import Model
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Model)
+
+_MAX_KEY: Final = 255
 
 Body = Callable[[ExitStack], dict[str, Any]]
 """Makes the arguments for httpx that hold a body, anew for each attempt; what it opens is closed with the stack."""
@@ -132,7 +134,11 @@ def unexpected(response: httpx.Response) -> UnexpectedAnswer:
 
 def idempotency(key: str | None) -> dict[str, str]:
     """Return the header by which a request is known when it comes again."""
-    return {"Idempotency-Key": f'"{key or uuid.uuid4()}"'}
+    key = str(uuid.uuid4()) if key is None else key
+    if not (0 < len(key) <= _MAX_KEY and key.isascii() and key.isprintable()):
+        raise ConfigurationError(f"an idempotency key has 1 to {_MAX_KEY} characters of printable ASCII")
+    quoted = key.replace("\\", "\\\\").replace('"', '\\"')
+    return {"Idempotency-Key": f'"{quoted}"'}
 
 
 def json_body(value: Any) -> Body:

@@ -38,6 +38,7 @@ _NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _AWAY: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, 500, 502, 503, 504})
 _NOT_ACCEPTED: Final = frozenset({"rate_limited", "unavailable", "idempotency_in_flight"})
 """Codes by which the service says that nothing was accepted and that the same may be sent again."""
+_IN_FLIGHT: Final = "idempotency_in_flight"
 _PROBLEM_TYPE: Final = "application/problem+json"
 
 
@@ -60,7 +61,7 @@ class RetryPolicy:
     """
 
     attempts: int = 6
-    patience_s: float = 120.0
+    patience_s: float = 150.0
     first_pause_s: float = 0.5
     longest_pause_s: float = 20.0
     waits_for_room: bool = False
@@ -78,6 +79,7 @@ class Attempts:
     _failed: int = 0
     _since: float | None = None
     _may_be_done: bool = False
+    _in_flight_since: float | None = None
 
     def __post_init__(self) -> None:
         self._since = self.clock()
@@ -116,7 +118,10 @@ class Attempts:
         if self._is_worth_repeating(response, problem):
             self._may_be_done = self._may_be_done or problem is None or problem.code not in _NOT_ACCEPTED
             has_no_end = self.policy.waits_for_room and problem is not None and problem.code == "rate_limited"
-            pause = self._pause(retry_after_s, has_no_end=has_no_end)
+            if problem is not None and problem.code == _IN_FLIGHT:
+                pause = self._pause_in_flight(retry_after_s)
+            else:
+                pause = self._pause(retry_after_s, has_no_end=has_no_end)
             if pause is not None:
                 self.policy.on_pause(str(self._error(response, problem, retry_after_s)), pause)
                 return pause
@@ -137,6 +142,18 @@ class Attempts:
         if problem is not None and problem.code in {"internal_error", "processing_failed"}:
             return False  # a fault of the service: it answers the same again
         return self.call.repeatable and response.status_code in _AWAY
+
+    def _pause_in_flight(self, retry_after_s: float | None) -> float | None:
+        """Wait for an attempt before, which is still being answered, however often that has to be asked.
+
+        The service holds a key while it answers, and for two minutes after it was killed.
+        """
+        policy, now = self.policy, self.clock()
+        self._in_flight_since = now if self._in_flight_since is None else self._in_flight_since
+        most = min(policy.longest_pause_s, 4 * policy.first_pause_s)
+        pause = max(self._chance.uniform(most / 2, most), retry_after_s or 0.0)
+        is_over = now + pause - self._in_flight_since > policy.patience_s + self.call.wait_s
+        return None if is_over or policy.attempts <= 1 else pause
 
     def _pause(self, retry_after_s: float | None, *, has_no_end: bool = False) -> float | None:
         self._failed += 1

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from facefit.calls import Call, unexpected
 from facefit.errors import UnexpectedAnswer
 from facefit.models.base import Model
-from facefit.requests import RECEIVING_S, path_part
+from facefit.requests import path_part
 
 R = TypeVar("R")
 M = TypeVar("M", bound=Model)
@@ -47,7 +47,7 @@ class Download(Generic[R]):
     def call(self) -> Call[None]:
         """Return the request for what has not come yet."""
         query = {**self._query, "format": self.format, "after_index": self.last_index}
-        return Call("GET", self._path, _refuse_other_answers(self.format), query=query, wait_s=RECEIVING_S)
+        return Call("GET", self._path, _refuse_other_answers(self.format), query=query)
 
     def feed(self, chunk: bytes) -> Iterator[R]:
         """Take what came; yield the records that are whole now."""

@@ -23,7 +23,7 @@ def submission(
     PhotoUnreadable
         If there is no photo, or two.
     """
-    key = key or str(uuid.uuid4())  # one for all attempts
+    key = str(uuid.uuid4()) if key is None else key  # one for all attempts
     if image_url is not None and photo is None:
         return lambda wait_s: requests.submit_url(image_url, options, key=key, wait_s=wait_s)
     if photo is None or image_url is not None:

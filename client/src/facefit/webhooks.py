@@ -92,7 +92,11 @@ class Webhook:
         InvalidWebhook
             If it is not proven, or too old; answer 401.
         """
-        content = body.encode() if isinstance(body, str) else bytes(body)
+        try:
+            content = body.encode() if isinstance(body, str) else bytes(body)
+            "".join(value for _, value in headers.items()).encode()
+        except UnicodeEncodeError as error:  # aiohttp, for one, gives bytes that are no UTF-8 as surrogates
+            raise InvalidWebhook("the request is not in UTF-8: it is none of facefit's") from error
         found = {name.lower(): value for name, value in headers.items()}
         webhook_id, sent = found.get("webhook-id", ""), found.get("webhook-timestamp", "")
         if not webhook_id or not (sent.isascii() and sent.isdecimal()):

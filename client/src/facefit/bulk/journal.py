@@ -22,6 +22,7 @@ if sys.platform != "win32":
     import fcntl
 
 _VERSION: Final = 1
+_HEAD: Final = {"version", "folder", "url", "options", "batch_size", "keys", "photos"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +104,14 @@ class Journal:
             "photos": [asdict(photo) for photo in photos],
         }
         fresh = path.with_name(path.name + ".new")
-        with fresh.open("wb") as file:
+        with fresh.open("ab") as file:
+            _lock(file, path)
+            if path.exists():  # since it was looked for: another process has begun
+                raise ConfigurationError(f"another process has just begun {path}; the same command goes on with it")
+            file.truncate(0)
             file.write(_line(head))
             _sync(file)
-        fresh.replace(path)
+            fresh.replace(path)
         return cls._made(path, head, [])
 
     @classmethod
@@ -119,7 +124,7 @@ class Journal:
             If the file is of another run, or of no run.
         """
         head, *entries = _read(path)
-        if head.get("version") != _VERSION:
+        if not head.keys() >= _HEAD or head["version"] != _VERSION:
             raise ConfigurationError(f"{path} is none of this version's; remove it to begin anew")
         for name, now in asdict(task).items():
             if head[name] != now:
@@ -219,12 +224,13 @@ def _sync(file: BinaryIO) -> None:
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
-    entries = []
+    entries: list[dict[str, Any]] = []
     for line in path.read_bytes().splitlines():
         try:
-            entries.append(json.loads(line))
+            entry = json.loads(line)
         except ValueError:
             continue  # a process was killed while it wrote this
+        entries.append(entry if isinstance(entry, dict) else {})
     return entries or [{}]
 
 

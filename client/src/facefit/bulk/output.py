@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -134,7 +135,8 @@ def shown_path(path: str) -> str:
 
 def _cell(text: str) -> str:
     """Return a text for a cell, so that no spreadsheet runs it."""
-    return f"'{text}" if text.lstrip().startswith(_RUN_BY_SPREADSHEETS) or text[:1] in _RUN_BY_SPREADSHEETS else text
+    start = unicodedata.normalize("NFKC", text.lstrip()[:1])  # full-width forms, as the service does
+    return f"'{text}" if start in _RUN_BY_SPREADSHEETS or text[:1] in _RUN_BY_SPREADSHEETS else text
 
 
 class _Line:

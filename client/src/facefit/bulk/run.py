@@ -8,9 +8,9 @@ from typing import Any, Protocol, TypeVar
 
 from facefit import flows, requests
 from facefit.bulk.journal import Journal, Part
-from facefit.bulk.scan import Found
+from facefit.bulk.scan import CHANGED, Found
 from facefit.calls import Flow, ask
-from facefit.errors import FacefitError, NotFound
+from facefit.errors import Conflict, FacefitError, NotFound
 from facefit.flows import Sent
 from facefit.models.batches import Batch, BatchItem
 from facefit.photos import PhotoSource
@@ -78,7 +78,13 @@ class BulkRun:
         def source(item: BatchItem) -> PhotoSource:
             return self._source(by_reference[item.reference or ""])
 
-        yield from self._of_this_run(flows.upload_all(batch_id, missing, source, self._note, self.at_once))
+        try:
+            yield from self._of_this_run(flows.upload_all(batch_id, missing, source, self._note, self.at_once))
+        except Conflict:
+            batch = yield from self._of_this_run(ask(requests.read_batch(batch_id)))
+            if not batch.is_terminal:
+                raise
+            # somebody has cancelled it: what was measured is there, and the rest has ended
         self.journal.all_sent(part)
 
     def _announcement(self, part: Part) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -98,7 +104,8 @@ class BulkRun:
         if sent.trouble is None:
             self.journal.photo_sent(sent.reference)
         else:
-            self.journal.photo_failed(sent.reference, "changed" if "changed" in str(sent.trouble) else "unreadable")
+            has_changed = str(sent.trouble).endswith(CHANGED)
+            self.journal.photo_failed(sent.reference, "changed" if has_changed else "unreadable")
         self._tell_sent()
 
     def _tell_sent(self) -> None:

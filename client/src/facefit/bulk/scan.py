@@ -14,6 +14,7 @@ from facefit.errors import PhotoUnreadable
 from facefit.photos import CONTENT_TYPES
 
 MAX_REFERENCE: Final = 128
+CHANGED: Final = "has changed since this was begun"
 _HASH_LENGTH: Final = 10
 _PASSED_OVER: Final = frozenset({"__MACOSX"})
 
@@ -54,7 +55,7 @@ class Found:
         except OSError as error:
             return PhotoUnreadable(f"{self.path} cannot be read: {error.strerror}")
         if (now.st_size, now.st_mtime_ns) != (self.size, self.changed_ns):
-            return PhotoUnreadable(f"{self.path} has changed since this was begun")
+            return PhotoUnreadable(f"{self.path} {CHANGED}")
         return None
 
 

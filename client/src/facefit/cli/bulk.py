@@ -48,6 +48,8 @@ def bulk(
     if options_of(option).get("measure_and_delete", "false").lower() in {"true", "1", "yes", "on", "y", "t"}:
         message = "measure_and_delete: results are deleted before the table is written; delete the batch afterwards"
         raise ConfigurationError(f"{message} (facefit batches delete)")
+    if not out.name or out.is_dir():
+        raise ConfigurationError(f"{out} is a folder; --out is the table to write")
     state = out.with_name(out.name + STATE_SUFFIX)
     if out.exists() and not overwrite and not state.exists():
         raise ConfigurationError(f"{out} is there already; --overwrite replaces it")
@@ -73,13 +75,11 @@ def _look_whether_it_is_there(service: Service) -> None:
 
 
 def _journal(service: Service, state: Path, task: Task, batch_size: int, *, restart: bool) -> Journal:
-    if restart:
-        Journal.forget(state)
     folder = Path(task.folder)
     if not folder.is_dir():
         raise ConfigurationError(f"{folder} is no folder")
     photos, n_others = scan(folder)
-    if state.exists():
+    if state.exists() and not restart:
         journal = Journal.resume(state, task)
         service.notes.print(f"going on with {state}: {len(journal.sent)} of {len(journal.photos)} photos are sent")
         known = {photo.path for photo in journal.photos}
@@ -92,6 +92,8 @@ def _journal(service: Service, state: Path, task: Task, batch_size: int, *, rest
         service.notes.print(f"{n_others} files are not named like photos and are left out")
     if renamed := [photo for photo in photos if photo.path != photo.reference]:
         service.notes.print(f"{len(renamed)} paths cannot be references and are changed: see the column file")
+    if restart:
+        Journal.forget(state)  # not before it is sure that there is something to begin anew
     return Journal.begin(state, task, photos, batch_size)
 
 
