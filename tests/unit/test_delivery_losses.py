@@ -286,3 +286,17 @@ def test_what_is_kept_long_enough_goes(office: Office) -> None:
         office.find(record)
     assert office.upkeep.due()["expired"] == 1
     assert stored(office) == []
+
+
+def test_former_secrets_are_deleted_once_they_sign_nothing(office: Office) -> None:
+    secrets = office.desk.secrets
+    for _ in range(3):
+        secrets.rotate(LOCAL_TENANT)
+        office.clock.advance(3600)
+    kept = stored(office, "webhook-secrets/")
+    assert office.upkeep.audit() == {}
+    assert stored(office, "webhook-secrets/") == kept
+    office.clock.advance(2 * 86_400)
+    signing = secrets.signing(LOCAL_TENANT, "a")
+    assert office.upkeep.audit()["secrets_forgotten"] == len(kept) - 1
+    assert secrets.signing(LOCAL_TENANT, "b") == signing
