@@ -25,6 +25,7 @@ def test_of_two_runs_that_begin_together_one_goes_on(folder: Path, tmp_path: Pat
     with Journal.begin(state, task, photos, 10) as first:
         with pytest.raises(ConfigurationError, match="another process"):
             Journal.begin(state, task, photos, 10)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", state.name]
         keys = [part.key for part in first.parts]
     with Journal.resume(state, task) as again:
         assert [part.key for part in again.parts] == keys

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from facefit import Client, InvalidRequest, InvalidWebhook, NotFound, PhotoRejected, PhotoUnreadable, Webhook
+from facefit.flows import Sent
 from stack.stack import Stack
 from tests.client.clients import Use
 from tests.client.scripted import Answer, answering
@@ -52,6 +53,14 @@ def test_what_cannot_be_measured_says_what_helps(use: Use, service: Stack) -> No
     for nothing in ("no-such.jpg", "https://photos.example/1.jpg", None):
         with pytest.raises(PhotoUnreadable):
             use(service.url, "measure", nothing)
+
+
+def test_what_a_callers_own_function_raises_arrives_as_it_is(use: Use, service: Stack) -> None:
+    def refuse(one: Sent) -> None:
+        raise LookupError(one.reference)
+
+    with pytest.raises(LookupError):
+        use(service.url, "batches.upload", {"a": HOPPER, "b": HOPPER}, on_sent=refuse)
 
 
 def test_a_batch_goes_straight_to_storage_and_comes_back_as_lines_and_as_a_table(use: Use, service: Stack) -> None:

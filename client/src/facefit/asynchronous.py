@@ -81,21 +81,16 @@ class AsyncRunner:
         return await self._run_together(step)
 
     async def _run_together(self, step: Together[Any]) -> None:
-        failed: list[Exception] = []
-
         async def work() -> None:
             for flow in step.flows:
-                try:
-                    step.done(await self.run(flow))
-                except Exception as error:  # noqa: BLE001 - raised below, where the flows were begun, and not in a group
-                    failed.append(error)
-                    tasks.cancel_scope.cancel()
+                step.done(await self.run(flow))
 
-        async with anyio.create_task_group() as tasks:
-            for _ in range(step.at_once):
-                tasks.start_soon(work)
-        if failed:
-            raise failed[0]
+        try:
+            async with anyio.create_task_group() as tasks:
+                for _ in range(step.at_once):
+                    tasks.start_soon(work)
+        except ExceptionGroup as failed:  # as whoever waits one by one hears it
+            raise failed.exceptions[0] from None
 
     async def stream(self, download: Download[T]) -> AsyncGenerator[T, None]:
         """Yield the records of a report while they come, and go on where the connection breaks off."""

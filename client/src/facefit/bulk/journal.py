@@ -11,6 +11,7 @@ import os
 import sys
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Self
@@ -107,10 +108,15 @@ class Journal:
         with fresh.open("ab") as file:
             _lock(file, path)
             if path.exists():  # since it was looked for: another process has begun
+                with suppress(PermissionError):  # Windows removes nothing that is open
+                    fresh.unlink()
                 raise ConfigurationError(f"another process has just begun {path}; the same command goes on with it")
             file.truncate(0)
             file.write(_line(head))
             _sync(file)
+            if sys.platform != "win32":
+                fresh.replace(path)  # while it is locked
+        if sys.platform == "win32":  # which replaces nothing that is open
             fresh.replace(path)
         return cls._made(path, head, [])
 
