@@ -300,3 +300,13 @@ def test_former_secrets_are_deleted_once_they_sign_nothing(office: Office) -> No
     signing = secrets.signing(LOCAL_TENANT, "a")
     assert office.upkeep.audit()["secrets_forgotten"] == len(kept) - 1
     assert secrets.signing(LOCAL_TENANT, "b") == signing
+
+
+def test_a_delivery_of_an_item_is_not_written_again_once_its_batch_is_deleted(office: Office) -> None:
+    record = office.owe(batch_id=BATCH_ID)
+    body = office.archive_body(record)
+    objects_of(office).put(layout.tombstone_key(LOCAL_TENANT, BATCH_ID), b"1")
+    office.desk.forget_about(LOCAL_TENANT, BATCH_ID)
+    office.desk.archive.delete(record)  # as the purge of its batch does
+    office.desk.put_away(record, body)  # a sender that stood still meanwhile
+    assert stored(office) == []
