@@ -34,14 +34,16 @@ def busy_times(times: int) -> Iterator[bool]:
         yield False
 
 
-def make_busy(page: Page, path: str, times: int) -> None:
-    """Have the service refuse what is asked of a path, as it does while a part of it is away."""
+def make_busy(page: Page, path: str, times: int, status: int = 503) -> None:
+    """Have the service refuse what is asked of a path, as it does while a part of it is away, or it fails."""
     is_busy = busy_times(times)
 
     def answer(route: Route) -> None:
         if next(is_busy):
             headers = {"Content-Type": "application/problem+json", "Retry-After": "1"}
-            route.fulfill(status=503, headers=headers, body=json.dumps({**BUSY, "detail": "", "request_id": "req_1"}))
+            route.fulfill(
+                status=status, headers=headers, body=json.dumps({**BUSY, "detail": "", "request_id": "req_1"})
+            )
         else:
             route.continue_()
 
@@ -144,10 +146,11 @@ def test_a_list_of_a_busy_service_comes_by_itself(open_page: Open) -> None:
     expect(visit.page.locator(".deliveries, .empty")).to_be_visible()
 
 
-def test_a_photo_of_a_busy_service_is_waited_for(open_page: Open) -> None:
+@pytest.mark.parametrize("status", [408, 500, 503])
+def test_a_photo_of_a_busy_service_is_waited_for(open_page: Open, status: int) -> None:
     visit = open_page()
-    visit.expected.add("503")
-    make_busy(visit.page, "**/v1/jobs/*?wait=*", times=2)
+    visit.expected.add(str(status))
+    make_busy(visit.page, "**/v1/jobs/*?wait=*", times=2, status=status)
     visit.pick(HOPPER)
     visit.measure()
     expect(visit.page.locator(".notice.doubt")).to_contain_text("What was accepted goes on")
