@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from gunicorn.glogging import Logger
@@ -112,13 +113,20 @@ def post_worker_init(worker: Any) -> None:
     """When the process is told to stop, clients that wait get their answer instead of a closed connection."""
     waiters = worker.wsgi.extensions[EXTENSION].waiters
     stop = signal.getsignal(signal.SIGTERM)
+    told: SimpleQueue[None] = SimpleQueue()
+
+    def release_when_told() -> None:
+        told.get()
+        waiters.close()
 
     def release_and_stop(number: int, frame: Any) -> None:
-        # On a thread of its own: a signal handler must not wait for a lock that the thread it interrupts may hold.
-        threading.Thread(target=waiters.close).start()
+        # A handler must not wait for a lock that the thread it interrupts may hold: this queue takes none, while
+        # `close` does, and so does starting a thread.
+        told.put(None)
         if callable(stop):
             stop(number, frame)
 
+    threading.Thread(target=release_when_told, daemon=True, name="release").start()
     signal.signal(signal.SIGTERM, release_and_stop)
 
 

@@ -6,10 +6,10 @@ import argparse
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from shared.process_signals import on_signals
 from stack.administration import COMMANDS, administer
 from stack.demo import PHOTOS, run_demo
 from stack.errors import FolderInUse, Interrupted, PortTaken, StackError
@@ -20,6 +20,8 @@ EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_INTERRUPTED: Final = 130
 """What a shell expects of a command that Ctrl-C ended."""
+
+ASK_FOR_THE_END: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 POLL_S: Final = 0.2
 
@@ -51,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _up(data: Path, port: int) -> int:
     stack = Stack(data, port)
-    _on_signals(stack.interrupt)
+    on_signals(ASK_FOR_THE_END, stack.interrupt)
     try:
         with stack:
             say(_welcome(stack.url, data))
@@ -65,7 +67,7 @@ def _up(data: Path, port: int) -> int:
 def _demo() -> int:
     with tempfile.TemporaryDirectory(prefix="facefit-demo-") as data:
         stack = Stack(Path(data))
-        _on_signals(stack.interrupt)
+        on_signals(ASK_FOR_THE_END, stack.interrupt)
         try:
             with stack:
                 run_demo(stack)
@@ -88,11 +90,6 @@ def _welcome(url: str, data: Path) -> str:
 
   Ctrl-C stops it.
 """
-
-
-def _on_signals(interrupt: Callable[[], None]) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: interrupt())
 
 
 def _port(text: str) -> int:

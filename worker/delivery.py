@@ -7,12 +7,11 @@ more and ends when what it has begun is answered and noted.
 from __future__ import annotations
 
 import logging
-import signal
 import threading
 import time
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from shared.clock import MS_PER_S, to_ms
 from shared.config import Settings
@@ -32,6 +31,7 @@ from shared.targets import TargetForbidden
 from shared.telemetry.duties import Duty, do_duties
 from shared.telemetry.meter import Meter, Relay
 from shared.wire import TargetUnreachable
+from worker.duties import until_told_to_stop
 from worker.fetching import Fetcher
 from worker.hands import Hands
 
@@ -147,13 +147,7 @@ def main(resolve: Resolver = look_up) -> None:
     """
     settings = Settings()
     configure_logging(settings)
-    stop = threading.Event()
-
-    def set_stop(*_: Any) -> None:
-        stop.set()
-
-    signal.signal(signal.SIGTERM, set_stop)
-    signal.signal(signal.SIGINT, set_stop)
+    stop = until_told_to_stop()
     connected = connect(settings)
     meter = Meter()
     relay = Relay(meter, connected.jobs.store.metrics, every_s=settings.metrics_interval_s)
