@@ -18,7 +18,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up keys tenants test faults soak long fuzz schemathesis evaluate docs lint format lock audit secrets clean docker-test bench bench-full browser page page-check test-node site diagrams rabbitmq-test sentinel-test hosts-test bench-scaling
+.PHONY: help demo up keys tenants test faults soak orders long fuzz schemathesis evaluate docs lint format lock audit secrets clean docker-test bench bench-full browser page page-check test-node site diagrams rabbitmq-test sentinel-test hosts-test bench-scaling
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
@@ -54,6 +54,11 @@ faults: $(READY) ## break a stack in 20 ways under load, and count: FAULTS="1 3"
 soak: OUT = soak.json
 soak: $(READY) ## load without a pause and faults at random: MINUTES=60 RATE=5 SEED=7 OUT=soak.json
 	@$(BIN)/python -m tests.faults.soak --minutes $(MINUTES) --rate $(RATE) --seed $(or $(SEED),7) --out $(OUT)
+
+orders: TIMES = 20
+orders: $(READY) ## random orders of requests, deaths and losses, other ones in each run: TIMES=20 as many as `make test`
+	@FACEFIT_TEST_TIMES=$(TIMES) $(BIN)/python -m pytest --numprocesses 2 --timeout 7200 --hypothesis-profile random \
+		tests/contract/test_*_state_machine.py tests/unit/test_delivery_state_machine.py
 
 long: $(READY) ## the tests that `make test` leaves out because they take minutes
 	@$(BIN)/python -m pytest -m long

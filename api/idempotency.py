@@ -236,10 +236,11 @@ class HeldKey:
         """
         if self._slot is None:
             return make(None), False
-        if self._known is None:
-            # It may be lost since: nothing should be stored then that somebody had to find and undo.
-            self.reserve()
         mark = KeyMark(self._slot, fingerprint(), self._token)
+        if self._known is None or self._known.is_left_behind:
+            # It may be lost since: nothing should be stored then that somebody had to find and undo. And what was left
+            # behind stands where records were lost meanwhile and made again: somebody may have been told of it.
+            self.reserve()
         while self._known is not None:
             if self._known.is_left_behind:
                 self._bury(self._known.object_id)

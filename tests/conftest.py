@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import hypothesis
 import pytest
 
 from stack.data_folder import is_free
@@ -24,6 +25,13 @@ CALLABLE = {
 }
 
 PORTRAITS = Path(__file__).parents[1] / "stack" / "portraits"
+
+
+hypothesis.settings.register_profile("seeded", derandomize=True)
+hypothesis.settings.register_profile("random", print_blob=True)
+hypothesis.settings.load_profile("seeded")
+"""The same examples in each run, so that a change is what makes a test fail; `make orders` and
+`--hypothesis-profile random` look further."""
 
 
 _TOGETHER = {

@@ -19,6 +19,7 @@ from shared.storage.s3 import S3ObjectStore
 from stack.stack import Stack
 from tests.clock import FakeClock
 from tests.core import Core
+from tests.orders import TIMES
 
 
 def settings_beside(stores: Stack, **changed: Any) -> Settings:
@@ -70,7 +71,7 @@ class AnyCore:
 @pytest.fixture(params=["memory", "redis"])
 def any_core(request: pytest.FixtureRequest) -> AnyCore:
     if request.param == "memory":
-        return AnyCore(Core, examples=200)
+        return AnyCore(Core, examples=200 * TIMES)
     settings = settings_beside(request.getfixturevalue("stores"))
     shared_store = RedisJobStore(settings)
 
@@ -78,7 +79,7 @@ def any_core(request: pytest.FixtureRequest) -> AnyCore:
         _flush(settings)
         return RedisCore(settings=settings, make_store=lambda clock: _with_clock(shared_store, clock))
 
-    return AnyCore(make, examples=30)
+    return AnyCore(make, examples=30 * TIMES)
 
 
 def _with_clock(store: RedisJobStore, clock: FakeClock) -> RedisJobStore:

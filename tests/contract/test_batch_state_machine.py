@@ -42,6 +42,7 @@ from shared.names import LOCAL_TENANT, QueueName
 from shared.schemas import JobOptions, JobStatus, WebhookEvent
 from shared.storage import layout
 from tests.core import PHOTO, Core
+from tests.orders import TIMES
 from tests.tallies import assert_adds_up
 
 WORKED_OUT = st.sampled_from([JobStatus.SUCCEEDED, JobStatus.REJECTED, JobStatus.FAILED])
@@ -330,7 +331,7 @@ class LifeOfBatches(RuleBasedStateMachine):
         assert sorted(found.event for found in owed if found.object_id == object_id) == sorted(filter(None, events))
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(600 * TIMES)
 def test_random_lives_of_batches(any_core: Any) -> None:
     machine = type("LifeOfBatchesOverAStore", (LifeOfBatches,), {"make_core": staticmethod(any_core.make)})
     run_state_machine_as_test(

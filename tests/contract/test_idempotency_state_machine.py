@@ -30,6 +30,7 @@ from shared.jobs.replays import accepted_job
 from shared.names import LOCAL_TENANT, QueueName
 from shared.schemas import JobOptions
 from tests.core import PHOTO, Core
+from tests.orders import TIMES
 
 KEYS, CONTENTS = st.sampled_from("ab"), st.sampled_from("xy")
 DEATHS = st.sampled_from([None, *range(10)])
@@ -266,7 +267,7 @@ class KeysOfClients(RuleBasedStateMachine):
         return mark.slot
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(300 * TIMES)
 def test_random_orders_of_requests(any_core: Any) -> None:
     machine = type("KeysOverAStore", (KeysOfClients,), {"make_core": staticmethod(any_core.make)})
     run_state_machine_as_test(
@@ -294,6 +295,19 @@ def test_killed_at_any_point_and_sent_again(any_core: Any, dies_at: int, pause_s
         machine.time_passes(LOCK_S + 1)
         machine._answer(machine._arrived("a", "x"), Fuse(None))
     assert len(machine.told) == 1
+    machine.teardown()
+
+
+def test_what_was_left_behind_is_not_buried_once_it_stands(any_core: Any) -> None:
+    """Found by the random orders: a request that waits, while records are lost and a photo comes to stand."""
+    machine = type("LeftBehind", (KeysOfClients,), {"make_core": staticmethod(any_core.make)})()
+    machine.start()
+    machine.arrive_and_lose_storage("a", "x", 1, True)
+    waiting = machine._arrived("a", "x")
+    machine.lose_records_and_arrive_before_the_rebuild("a", "x")
+    machine.arrive_and_go_on("a", "x", None)
+    assert len(machine.told) == 1
+    machine._answer(waiting, Fuse(None))
     machine.teardown()
 
 

@@ -24,6 +24,7 @@ from shared.names import LOCAL_TENANT, QueueName
 from shared.schemas import JobOptions, JobStatus
 from shared.storage import layout
 from tests.core import Core
+from tests.orders import TIMES
 from tests.tallies import assert_adds_up
 
 WORKED_OUT = st.sampled_from([JobStatus.SUCCEEDED, JobStatus.REJECTED, JobStatus.FAILED])
@@ -172,7 +173,7 @@ class LifeOfJobs(RuleBasedStateMachine):
             raise AssertionError(job) from error
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(300 * TIMES)
 def test_random_lives_of_jobs(any_core: Any) -> None:
     machine = type("LifeOfJobsOverAStore", (LifeOfJobs,), {"make_core": staticmethod(any_core.make)})
     run_state_machine_as_test(

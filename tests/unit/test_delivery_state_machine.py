@@ -12,6 +12,7 @@ from shared.names import LOCAL_TENANT
 from shared.storage import layout
 from shared.wire import Trouble
 from tests.deliveries import BODY, URL, Answers, Office, an_event, objects_of, store_of, stored
+from tests.orders import TIMES
 
 NEVER_MS = 4_000_000_000_000
 JOB_IDS = [f"job_01m83a000000000000000000{n:02d}" for n in range(3)]
@@ -133,5 +134,5 @@ class Deliveries(RuleBasedStateMachine):
             assert office.store.of_object(LOCAL_TENANT, object_id) == []
 
 
-Deliveries.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+Deliveries.TestCase.settings = settings(max_examples=60 * TIMES, stateful_step_count=30, deadline=None)
 TestDeliveries = Deliveries.TestCase
