@@ -15,7 +15,6 @@ import argparse
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from math import inf
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -54,6 +53,8 @@ REFERENCE_DEPTH_MM = {(234, 454): 63.0, (172, 397): 45.0, (54, 284): 24.0, (64, 
 """How far behind the eyes Google's reference face has these points."""
 ALLOWED_PERCENT = 3.0
 MILD_YAW_DEG = 25.0
+INFINITELY_FAR_PX = 1e9
+"""A lens so long that no perspective is left."""
 ALIGNMENT_ROUNDS = 8
 
 
@@ -145,7 +146,7 @@ def check_zoom(mesh: FaceMesh, folder: Path) -> None:
         pixels = read(path)
         landmarks = mesh.detect(pixels)[0].landmarks
         camera, scale = camera_of_photo(pixels.shape[1], pixels.shape[0], None), iris_mm_per_px(landmarks)
-        far = Camera(inf, 0.0, camera.centre_px, "assumed")
+        far = Camera(INFINITELY_FAR_PX, 0.0, camera.centre_px, "assumed")
         for name, seen_by in (("with", camera), ("without", far)):
             points = to_millimetres(landmarks * (1, 1, name == "with"), scale, seen_by)
             rows[name].append([float(np.linalg.norm(points[a] - points[b])) for a, b in WIDTHS.values()])

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from shared.mesh_depth import DEPTH_GAIN, LEFT_IRIS, RIGHT_IRIS
 from shared.tessellation import TRIANGLES
 from worker.measure.camera import Camera
-from worker.measure.depth import depth_behind_eyes_px
+from worker.measure.depth import back_projected_px
 from worker.measure.landmarks import CANONICAL_POINTS, MESH_POINTS
 from worker.measure.mean_face import mean_face
 from worker.measure.pose import estimate_pose, rotation_of, turn_onto
@@ -92,7 +92,7 @@ def lift(
     focal_px = LIFT_DISTANCE_MM / mm_per_px
     camera = Camera(focal_px, 0.0, ((width - 1) / 2, (height - 1) / 2), "assumed")
     depth_mm = mm_per_px * (
-        depth_behind_eyes_px(landmarks, camera) * gain / DEPTH_GAIN
+        back_projected_px(landmarks, camera)[:, 2] * gain / DEPTH_GAIN
         if depth == "own"
         else _mean_depth_px(landmarks, camera, gain)
     )

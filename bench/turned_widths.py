@@ -12,8 +12,9 @@ from bench.evaluate.runs import LIMITS, MeasuredPhoto
 from bench.renders import Head, lift, render
 from shared.measurement_definition import Kind, MeasurementDefinition
 from shared.measurements import DEFINITIONS
-from worker.measure.metric import FaceInSpace, measure_mm, place_in_space
+from worker.measure.metric import measure_mm
 from worker.measure.pose import estimate_pose
+from worker.measure.space import FaceInSpace, place_in_space
 from worker.measure.uncertainty import depth_term_mm
 from worker.vision.decode import decode_photo
 from worker.vision.find_faces import FaceFinder

@@ -11,7 +11,7 @@ from typing import Final
 from shared.measurement_definition import Kind, KnownError, MeasurementDefinition, Region, Repeatability
 from shared.turn_correction import TurnCorrection
 
-DEFINITIONS_VERSION: Final = "2026-11.3"
+DEFINITIONS_VERSION: Final = "2026-11.4"
 """Changes with every change to an entry; each result names the version it was measured by."""
 
 _MESH = "Points of the MediaPipe face mesh (attention model, 478 points)"
@@ -24,7 +24,7 @@ _STEADY = Repeatability(low=0.0035, high=0.005)
 """Biocular, face, forehead and jaw widths."""
 _LESS_STEADY = Repeatability(low=0.008, high=0.010)
 """Chin, nose, mouth and canthi."""
-_PUPILS_TURN: Final = TurnCorrection(pitch=0.020, yaw_and_pitch=0.096, yaw_sd=0.044)
+_PUPILS_TURN: Final = TurnCorrection(pitch=0.019, yaw_and_pitch=0.139, yaw_sd=0.042)
 # Every `turn` is what `python -m bench.turn_correction` set on renders of 16 people's heads; see docs/adr/0010.
 
 DEFINITIONS: Final = (
@@ -39,7 +39,7 @@ DEFINITIONS: Final = (
         known_error=KnownError(ratio_mean=0.984, ratio_sd=0.041),
         repeatability=_STEADY,
         needs=(Region.FOREHEAD,),
-        turn=TurnCorrection(yaw=0.057, pitch=-0.035, yaw_sd=0.041, pitch_sd=0.035),
+        turn=TurnCorrection(yaw=0.057, pitch=-0.038, yaw_and_pitch=0.041, yaw_sd=0.041, pitch_sd=0.035),
     ),
     MeasurementDefinition(
         key="eye_gap",
@@ -51,7 +51,7 @@ DEFINITIONS: Final = (
         known_error=KnownError(ratio_mean=0.975, ratio_sd=0.037),
         repeatability=_LESS_STEADY,
         needs=(Region.EYES,),
-        turn=TurnCorrection(yaw=0.216, pitch=0.024, yaw_and_pitch=0.272, yaw_sd=0.082, pitch_sd=0.062),
+        turn=TurnCorrection(yaw=0.211, pitch=0.024, yaw_and_pitch=0.310, yaw_sd=0.082, pitch_sd=0.064),
     ),
     MeasurementDefinition(
         key="chin_width",
@@ -64,7 +64,7 @@ DEFINITIONS: Final = (
         known_error=KnownError(ratio_mean=1.055, ratio_sd=0.1),
         repeatability=_LESS_STEADY,
         needs=(Region.CHIN,),
-        turn=TurnCorrection(pitch=0.221, yaw_and_pitch=-0.286, yaw_sd=0.045, pitch_sd=0.075),
+        turn=TurnCorrection(pitch=0.220, yaw_and_pitch=-0.245, yaw_sd=0.042, pitch_sd=0.076),
     ),
     MeasurementDefinition(
         key="interpupillary_distance",
@@ -125,7 +125,7 @@ DEFINITIONS: Final = (
         known_error=KnownError(ratio_mean=1.009, ratio_sd=0.026),
         repeatability=_STEADY,
         needs=(Region.EYES,),
-        turn=TurnCorrection(yaw_and_pitch=0.225, yaw_sd=0.048, pitch_sd=0.017),
+        turn=TurnCorrection(yaw_and_pitch=0.261, yaw_sd=0.047, pitch_sd=0.018),
     ),
     MeasurementDefinition(
         key="face_width",
@@ -138,7 +138,7 @@ DEFINITIONS: Final = (
         known_error=KnownError(ratio_mean=0.997, ratio_sd=0.018),
         repeatability=_STEADY,
         needs=(Region.SIDES,),
-        turn=TurnCorrection(yaw=-0.042, pitch=0.044, yaw_sd=0.032, pitch_sd=0.033),
+        turn=TurnCorrection(yaw=-0.044, pitch=0.043, yaw_sd=0.031, pitch_sd=0.033),
     ),
     MeasurementDefinition(
         key="temple_width",
@@ -153,7 +153,7 @@ DEFINITIONS: Final = (
             Region.FOREHEAD,
             Region.SIDES,
         ),
-        turn=TurnCorrection(yaw=0.078, yaw_and_pitch=-0.069, yaw_sd=0.040, pitch_sd=0.031),
+        turn=TurnCorrection(yaw=0.079, yaw_sd=0.039, pitch_sd=0.033),
     ),
     MeasurementDefinition(
         key="face_edge_breadth",
@@ -166,7 +166,7 @@ DEFINITIONS: Final = (
         known_error=KnownError(ratio_mean=0.996, ratio_sd=0.018),
         repeatability=_STEADY,
         needs=(Region.SIDES,),
-        turn=TurnCorrection(pitch=0.029, yaw_sd=0.030, pitch_sd=0.033),
+        turn=TurnCorrection(pitch=0.028, yaw_sd=0.029, pitch_sd=0.033),
     ),
     MeasurementDefinition(
         key="jaw_width",
@@ -178,7 +178,7 @@ DEFINITIONS: Final = (
         known_error=KnownError(ratio_mean=0.999, ratio_sd=0.057),
         repeatability=_STEADY,
         needs=(Region.CHIN,),
-        turn=TurnCorrection(pitch=0.084, yaw_sd=0.040, pitch_sd=0.052),
+        turn=TurnCorrection(pitch=0.085, yaw_sd=0.038, pitch_sd=0.054),
     ),
     MeasurementDefinition(
         key="face_length",
@@ -192,7 +192,7 @@ DEFINITIONS: Final = (
         known_error=KnownError(ratio_mean=None, ratio_sd=0.023),
         repeatability=_LESS_STEADY,
         needs=(Region.CHIN,),
-        turn=TurnCorrection(yaw=-0.143, yaw_sd=0.041),
+        turn=TurnCorrection(yaw=-0.146, pitch=-0.028, yaw_sd=0.041),
     ),
     MeasurementDefinition(
         key="nose_breadth",
@@ -204,7 +204,7 @@ DEFINITIONS: Final = (
         known_error=KnownError(ratio_mean=1.005, ratio_sd=0.07),
         repeatability=_LESS_STEADY,
         needs=(Region.NOSE,),
-        turn=TurnCorrection(pitch=0.037, yaw_sd=0.083, pitch_sd=0.089),
+        turn=TurnCorrection(pitch=0.041, yaw_sd=0.083, pitch_sd=0.092),
     ),
     MeasurementDefinition(
         key="mouth_width",
@@ -216,7 +216,7 @@ DEFINITIONS: Final = (
         known_error=KnownError(ratio_mean=0.977, ratio_sd=0.039),
         repeatability=_LESS_STEADY,
         needs=(Region.MOUTH,),
-        turn=TurnCorrection(pitch=0.050, yaw_and_pitch=0.247, yaw_sd=0.114, pitch_sd=0.085),
+        turn=TurnCorrection(pitch=0.048, yaw_and_pitch=0.307, yaw_sd=0.109, pitch_sd=0.087),
     ),
 )
 """Every measurement, in the order in which they are shown."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -11,20 +12,20 @@ from shared.measurement_definition import Kind, MeasurementDefinition
 from shared.measurements import DEFINITIONS
 from shared.results import MeasurementStatus
 from shared.schemas import KnownPdKind, ReferencePlacement
-from worker.measure.depth import back_projected_px
 from worker.measure.expression import Expression, read_expression
 from worker.measure.geometry import bounding_box, distance_px, outer_eye_distance_px, points_outside
 from worker.measure.iris import iris_ruler
 from worker.measure.landmarks import LEFT_EYE_INNER, LEFT_EYE_OUTER, RIGHT_EYE_INNER, RIGHT_EYE_OUTER
 from worker.measure.limbus import limbus_diameters_px
-from worker.measure.metric import at_scale, measure_mm
+from worker.measure.metric import measure_mm
 from worker.measure.occlusion import COVERED, Occlusion, find_occlusion
-from worker.measure.pose import Pose, pose_in_space, towards_camera
+from worker.measure.pose import Pose
 from worker.measure.quality import FullFacts, assess, edge_slope, overall
 from worker.measure.retake import retake_hints
 from worker.measure.rulers import FaceFacts as RulerFacts
-from worker.measure.rulers import Refusal, Ruler, known_pd_ruler, reference_ruler
+from worker.measure.rulers import Refusal, Ruler, known_pd_ruler, reference_ruler, with_lens
 from worker.measure.scale import Scale, choose_scale
+from worker.measure.space import MeshInSpace, at_scale, mesh_in_space, with_longer_lens
 from worker.measure.verdicts import FaceFacts, Judge
 
 if TYPE_CHECKING:
@@ -75,16 +76,15 @@ class KnownRulers:
 class _Face:
     """What is read off the photo once and used by everything that follows; places are px of the full photo.
 
-    `in_space` is the mesh as `worker.measure.depth.back_projected_px` gives it. `pose` is in the frame of the camera,
-    for what is computed in space; `turned` is how far the head is turned away from it, for everything else.
+    `turned` is how far the head is turned away from the camera.
     """
 
     photo: Photo
     camera: Camera
     landmarks: NDArray[np.float64]
     in_pixels: NDArray[np.float64]
-    in_space: NDArray[np.float64]
-    pose: Pose
+    in_space: MeshInSpace
+    with_longer_lens: MeshInSpace
     turned: Pose
     expression: Expression
     occlusion: Occlusion
@@ -115,16 +115,15 @@ def measure_face(
         As `shared.results.Face`, ready for JSON.
     """
     landmarks = photo.to_full_px(found.landmarks)
-    in_space = back_projected_px(landmarks, camera)
-    pose = pose_in_space(in_space)
+    in_space = mesh_in_space(landmarks, camera)
     face = _Face(
         photo,
         camera,
         landmarks,
         found.landmarks,
         in_space,
-        pose,
-        towards_camera(pose, landmarks, camera),
+        with_longer_lens(landmarks, camera),
+        in_space.turned,
         read_expression(landmarks),
         find_occlusion(photo.pixels, found.landmarks),
         points_outside(landmarks[:, :2], photo.width_px, photo.height_px),
@@ -152,26 +151,38 @@ def measure_face(
 def _scale(face: _Face, known: KnownRulers) -> tuple[Scale | None, tuple[str, ...]]:
     """Gather every ruler there is and choose; the reasons tell why there is none."""
     hidden = _eyes_hidden(face)
-    facts = RulerFacts(
-        face.landmarks,
-        face.in_space[:, 2],
-        face.camera,
-        face.turned.yaw_deg,
-        eyes_closed=not face.expression.eyes_open and not hidden,
-        glasses=face.occlusion.eyewear.glasses >= COVERED,
+    facts, longer = (
+        RulerFacts(
+            face.landmarks,
+            mesh.points_px[:, 2],
+            mesh.camera,
+            face.turned.yaw_deg,
+            eyes_closed=not face.expression.eyes_open and not hidden,
+            glasses=face.occlusion.eyewear.glasses >= COVERED,
+        )
+        for mesh in (face.in_space, face.with_longer_lens)
     )
     rulers: list[Ruler | Refusal] = []
-    if known.reference is not None:
-        rulers.append(reference_ruler(facts, known.reference.mm_per_px, known.reference.sd, known.placement))
+    if (reading := known.reference) is not None:
+        rulers.append(with_lens(partial(_reference_ruler, reading, known.placement, face.camera), facts, longer))
     if known.pd_mm is not None:
-        ruler = Refusal("known_pd", hidden) if hidden else known_pd_ruler(facts, known.pd_mm, known.pd_kind)
-        rulers.append(ruler)
+        known_pd = partial(known_pd_ruler, pd_mm=known.pd_mm, kind=known.pd_kind)
+        rulers.append(Refusal("known_pd", hidden) if hidden else with_lens(known_pd, facts, longer))
     if hidden:
         rulers.append(Refusal("iris", hidden))
     else:
         right_px, left_px = limbus_diameters_px(face.photo.pixels, face.in_pixels)
-        rulers.append(iris_ruler(facts, (_in_full(right_px, face.photo), _in_full(left_px, face.photo))))
-    return choose_scale(rulers, face.camera)
+        limbus_px = _in_full(right_px, face.photo), _in_full(left_px, face.photo)
+        rulers.append(with_lens(partial(iris_ruler, limbus_px=limbus_px), facts, longer))
+    return choose_scale(rulers, face.camera, facts.eyes_beside)
+
+
+def _reference_ruler(
+    reading: ReferenceReading, placement: ReferencePlacement | None, camera: Camera, facts: RulerFacts
+) -> Ruler:
+    """Make a ruler of what was read by one lens, as it would have been read by that of the facts."""
+    mm_per_px = reading.mm_per_px * (facts.camera.focal_px / camera.focal_px) ** reading.focal_slope
+    return reference_ruler(facts, mm_per_px, reading.sd, placement)
 
 
 def _eyes_hidden(face: _Face) -> tuple[str, ...]:
@@ -212,8 +223,8 @@ def _facts(face: _Face, scale: Scale | None, scale_reasons: tuple[str, ...]) -> 
 def _measurements(
     face: _Face, scale: Scale | None, facts: FaceFacts, pd_kind: KnownPdKind
 ) -> dict[str, dict[str, Any]]:
-    poses = (face.pose, face.turned)
-    space = at_scale(face.in_space, face.camera, poses, scale.mm_per_px, scale.sd) if scale else None
+    meshes = face.in_space, face.with_longer_lens
+    space = at_scale(meshes, scale.mm_per_px, scale.sd, scale.focal_slope) if scale else None
     widths_px = _widths_px(face.landmarks)
     judge = Judge(facts)
     measured = {}

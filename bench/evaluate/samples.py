@@ -19,7 +19,7 @@ from bench.evaluate.schemes import distance_between, distance_nearby, traced_iri
 from shared.measurement_definition import Kind, MeasurementDefinition
 from shared.measurements import DEFINITIONS
 from worker.measure.iris import ANATOMY_SD, IRIS_MM
-from worker.measure.uncertainty import perspective_term_mm
+from worker.measure.uncertainty import focal_term_mm, perspective_term_mm
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +162,8 @@ def image_part_mm(
     if definition.kind is Kind.FAR_GAZE:  # its depth is the eyes' own turning, which follows from the distance alone
         shared_mm = abs(perspective_mm) * focal_fraction / definition.bias
     else:
-        shared_mm = perspective_term_mm(perspective_mm, focal_fraction) / definition.bias
+        shared_mm = math.hypot(perspective_term_mm(perspective_mm), focal_term_mm(perspective_mm, focal_fraction))
+        shared_mm /= definition.bias
     variance = value["mm_sd"] ** 2 - anatomy_mm**2 - shared_mm**2
     if variance <= 0:
         raise ValueError(

@@ -34,7 +34,7 @@ def portrait(request: pytest.FixtureRequest) -> NDArray[np.float64]:
 
 
 def test_the_registry_holds_these_and_no_others() -> None:
-    assert DEFINITIONS_VERSION == "2026-11.3"
+    assert DEFINITIONS_VERSION == "2026-11.4"
     assert {key: definition.landmarks for key, definition in BY_KEY.items()} == {
         "forehead_width": (54, 284),
         "eye_gap": (133, 362),

@@ -7,13 +7,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from shared.measurements import DEFINITIONS
-from shared.mesh_depth import DEPTH_GAIN, PERSPECTIVE_SHARE, depths_behind_eyes_px, mesh_in_millimetres
+from shared.mesh_depth import DEPTH_GAIN, mesh_in_millimetres
+from tests.drawn_mesh import drawn_mesh
 from worker.measure.camera import Camera
-from worker.measure.depth import depth_behind_eyes_px, to_millimetres
-from worker.measure.landmarks import CANONICAL_POINTS, MESH_POINTS
+from worker.measure.depth import back_projected_px, to_millimetres
+from worker.measure.landmarks import MESH_POINTS
 from worker.measure.mean_face import mean_face, mirror_points
-from worker.measure.metric import FaceInSpace, measure_mm, place_in_space
+from worker.measure.metric import measure_mm
 from worker.measure.pose import Pose, pose_of, rotation_of
+from worker.measure.space import FaceInSpace, place_in_space
 
 Points = NDArray[np.float64]
 
@@ -44,14 +46,10 @@ def head(seed: int) -> Points:
 
 
 def as_the_mesh_draws_it(points_mm: Points, distance_mm: float, beside: tuple[float, float], camera: Camera) -> Points:
-    """Draw a head that stands in the camera's frame as the network does: the exact inverse of the back-projection."""
-    behind = points_mm[:, 2] - (points_mm[468, 2] + points_mm[473, 2]) / 2
-    mm_per_px = distance_mm / camera.focal_px
-    across = points_mm[:, :2] + np.array(beside) * distance_mm
-    offset_px = across / (mm_per_px + PERSPECTIVE_SHARE * behind / camera.focal_px)[:, np.newaxis]
-    line_of_sight = offset_px[:CANONICAL_POINTS].mean(axis=0) / camera.focal_px
-    depth = (behind / mm_per_px + offset_px @ line_of_sight) / DEPTH_GAIN
-    return np.column_stack((offset_px + camera.centre_px, depth))
+    """Draw a head, its eyes `beside` times the distance beside the axis, as the network does."""
+    eyes_mm = (points_mm[468, 2] + points_mm[473, 2]) / 2
+    place = np.array((beside[0] * distance_mm, beside[1] * distance_mm, distance_mm - eyes_mm))
+    return drawn_mesh(points_mm + place, camera)
 
 
 def in_space(mesh: Points, pose: Pose = AHEAD, mm_per_px: float = 0.5, sd: float = 0.02) -> FaceInSpace:
@@ -77,14 +75,14 @@ def test_a_point_behind_the_eyes_is_further_from_the_axis_than_it_looks() -> Non
 
 
 def test_depth_counts_from_the_mean_of_both_irises() -> None:
-    depth = depth_behind_eyes_px(flat_mesh(p468=(0, 0, 30), p473=(0, 0, 10), p1=(0, 0, -40)), CAMERA)
+    depth = back_projected_px(flat_mesh(p468=(0, 0, 30), p473=(0, 0, 10), p1=(0, 0, -40)), CAMERA)[:, 2]
     assert depth[[468, 473, 1]] == pytest.approx([10.5, -10.5, -63])
 
 
 def test_beside_the_axis_depth_is_along_the_axis_and_not_the_line_of_sight() -> None:
     mesh = flat_mesh(p468=(-60, 0, 0), p473=(60, 0, 0)) + np.array((500, 0, 0))
-    depth = depth_behind_eyes_px(mesh, CAMERA)
-    assert depth[[468, 473]] == pytest.approx([30, -30], abs=0.1)  # at 26.6° to the right, half a px for each px
+    depth = back_projected_px(mesh, CAMERA)[:, 2]
+    assert depth[[468, 473]] == pytest.approx([24, -24], abs=0.1)  # at 26.6° to the right: 60 px · sin · cos
 
 
 @given(seeds, st.floats(0.05, 2), st.floats(500, 5000))
@@ -93,9 +91,6 @@ def test_plain_python_and_numpy_agree(seed: int, mm_per_px: float, focal_px: flo
     camera = Camera(focal_px, 1, CENTRE_PX, "exif")
     mesh = np.random.default_rng(seed).normal(800, 200, (MESH_POINTS, 3))
     plain = mesh.tolist()
-    np.testing.assert_allclose(
-        depths_behind_eyes_px(plain, focal_px, CENTRE_PX), depth_behind_eyes_px(mesh, camera), atol=1e-9
-    )
     np.testing.assert_allclose(
         mesh_in_millimetres(plain, mm_per_px, focal_px, CENTRE_PX), to_millimetres(mesh, mm_per_px, camera), atol=1e-9
     )

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from tests.cards import ID1_MM, View, corners_mm
 from worker.measure.camera import Camera
 from worker.measure.planar import (
+    doubt_of_scale,
     homography,
     is_convex,
     rectangle_corners_mm,
     scale_of_rectangle,
-    scale_sd,
 )
 
 AXIS_PX = (639.5, 479.5)
@@ -100,13 +100,16 @@ def test_the_standard_deviation_is_that_of_many_tries(tilt_deg: float, aside: fl
     rng = np.random.default_rng(1)
     tries = [scale_of_rectangle(corners + rng.normal(0, 0.2, (4, 2)), ID1_MM, camera()).mm_per_px for _ in range(300)]
     # Without tilt the larger of two equal sides is taken, which swings less than either.
-    assert 0.85 * np.std(tries) < scale_sd(corners, 0.2, ID1_MM, camera()) < 1.5 * np.std(tries)
+    assert 0.85 * np.std(tries) < doubt_of_scale(corners, 0.2, ID1_MM, camera()).sd < 1.5 * np.std(tries)
 
 
 def test_an_unsure_focal_length_makes_a_tilted_card_less_sure_and_a_straight_one_not() -> None:
     tilted, straight = corners_of(view(500, 25, 45, 0, 0.2)), corners_of(view(500, 0, 0, 0, 0.2))
-    assert scale_sd(straight, 0.0, ID1_MM, camera(sd=0.3)) == pytest.approx(0, abs=1e-7)
-    assert scale_sd(tilted, 0.0, ID1_MM, camera(sd=0.3)) > 3 * scale_sd(tilted, 0.1, ID1_MM, camera(sd=0.0))
+    sure, unsure = (doubt_of_scale(corners, 0.0, ID1_MM, camera(sd=0.3)) for corners in (straight, tilted))
+    assert sure == pytest.approx((0, 0), abs=1e-7)
+    mm_per_px = scale_of_rectangle(tilted, ID1_MM, camera()).mm_per_px
+    by_lens = np.hypot(unsure.sd, unsure.focal_slope * 0.3 * mm_per_px)
+    assert by_lens > 3 * doubt_of_scale(tilted, 0.1, ID1_MM, camera(sd=0.0)).sd
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from shared.mesh_depth import DEPTH_GAIN, PERSPECTIVE_SHARE
+from tests.drawn_mesh import drawn_mesh
 from worker.measure.camera import Camera
 from worker.measure.landmarks import CANONICAL_POINTS, MESH_POINTS
 from worker.measure.mean_face import mean_face, mirror_points
@@ -39,13 +40,7 @@ def photographed(
     share: float = PERSPECTIVE_SHARE,
 ) -> Points:
     """Draw the mean face as the network does, with its share of the perspective; 1 is what a pinhole sees."""
-    x, y, z = in_front(angles, distance_mm, beside).T
-    mm_per_px = distance_mm / CAMERA.focal_px
-    here_mm_per_px = mm_per_px * (1 + share * (z / distance_mm - 1))
-    offset_px = np.column_stack((x / here_mm_per_px, y / here_mm_per_px))
-    line_of_sight = offset_px[:CANONICAL_POINTS].mean(axis=0) / CAMERA.focal_px
-    depth = ((z - distance_mm) / mm_per_px + offset_px @ line_of_sight) / DEPTH_GAIN
-    return np.column_stack((offset_px + CENTRE_PX, depth))
+    return drawn_mesh(in_front(angles, distance_mm, beside), CAMERA, share)
 
 
 def unlike_the_mean(mesh: Points, seed: int, sd_px: float = 4.0) -> Points:

@@ -13,8 +13,9 @@ from bench.geometry import iris_mm_per_px
 from bench.renders import Head, lift, render
 from shared.measurements import DEFINITIONS
 from worker.measure.landmarks import CANONICAL_POINTS
-from worker.measure.metric import measure_mm, place_in_space
+from worker.measure.metric import measure_mm
 from worker.measure.pose import estimate_pose
+from worker.measure.space import place_in_space
 from worker.vision.face_mesh import FaceMesh
 
 PORTRAIT = Path(__file__).parents[2] / "stack" / "portraits" / "astronaut.png"

@@ -26,8 +26,9 @@ from shared.schemas import KnownPdKind
 from shared.turn_correction import MAX_PITCH_DEG, MAX_YAW_DEG, TurnCorrection
 from worker.measure.camera import Camera
 from worker.measure.landmarks import MESH_POINTS
-from worker.measure.metric import FaceInSpace, measure_mm, place_in_space
+from worker.measure.metric import measure_mm
 from worker.measure.pose import pose_of, rotation_of
+from worker.measure.space import FaceInSpace, place_in_space
 
 BY_KEY = {definition.key: definition for definition in DEFINITIONS}
 CORRECTED = [definition for definition in DEFINITIONS if definition.turn is not None]

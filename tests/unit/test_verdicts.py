@@ -19,7 +19,6 @@ from shared.schemas import KnownPdKind
 from tests.composites import blurred
 from tests.unit.portraits import COLLINS, HOPPER, Seen, mirrored, portrait, scaled, seen, wearing
 from worker.measure.camera import Camera, camera_of_photo
-from worker.measure.depth import depth_behind_eyes_px
 from worker.measure.expression import read_expression
 from worker.measure.geometry import outer_eye_distance_px, points_outside
 from worker.measure.iris import iris_ruler
@@ -30,6 +29,7 @@ from worker.measure.retake import retake_hints
 from worker.measure.rulers import FaceFacts as RulerFacts
 from worker.measure.rulers import known_pd_ruler
 from worker.measure.scale import choose_scale
+from worker.measure.space import mesh_in_space
 from worker.measure.verdicts import FaceFacts, judge
 
 OK, UNRELIABLE, NOT_MEASURABLE = MeasurementStatus.OK, MeasurementStatus.UNRELIABLE, MeasurementStatus.NOT_MEASURABLE
@@ -47,9 +47,9 @@ def facts_of(face: Seen, camera: Camera | None = None, known_pd_mm: float | None
     camera = camera or camera_of_photo(width, height, None)
     pose, expression = estimate_pose(face.mesh, camera), read_expression(face.mesh)
     occlusion = find_occlusion(face.pixels, face.mesh)
-    depth = depth_behind_eyes_px(face.mesh, camera)
+    mesh = mesh_in_space(face.mesh, camera)
     shut, framed = not expression.eyes_open, occlusion.eyewear.glasses >= 0.5
-    ruled = RulerFacts(face.mesh, depth, camera, pose.yaw_deg, eyes_closed=shut, glasses=framed)
+    ruled = RulerFacts(face.mesh, mesh.points_px[:, 2], camera, pose.yaw_deg, eyes_closed=shut, glasses=framed)
     rulers = [iris_ruler(ruled)]
     if known_pd_mm is not None:
         rulers.append(known_pd_ruler(ruled, known_pd_mm, KnownPdKind.DISTANCE))

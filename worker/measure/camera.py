@@ -35,6 +35,10 @@ CROPPED_SD_FRACTION: Final = 0.50
 """One standard deviation of that: it spans the phones' squares and most of the studios."""
 
 
+LONGER: Final = 1.01
+"""A lens so much longer tells what a length or a ruler owes to the lens."""
+
+
 @dataclass(frozen=True, slots=True)
 class Camera:
     """A pinhole camera.

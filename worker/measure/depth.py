@@ -1,15 +1,16 @@
-"""How far each point of a mesh lies behind the eyes, and where that puts it in space.
+"""Where the points of a mesh are in space.
 
 The same as `shared.mesh_depth`, which explains it, for arrays.
 """
 
 from __future__ import annotations
 
+from math import hypot
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shared.mesh_depth import DEPTH_GAIN, LEFT_IRIS, PERSPECTIVE_SHARE, RIGHT_IRIS
+from shared.mesh_depth import DEPTH_GAIN, DRAWN_OUT_POWER, LEFT_IRIS, PERSPECTIVE_SHARE, RIGHT_IRIS
 from worker.measure.landmarks import CANONICAL_POINTS, MESH_POINTS
 
 if TYPE_CHECKING:
@@ -18,39 +19,12 @@ if TYPE_CHECKING:
     from worker.measure.camera import Camera
 
 
-def depth_behind_eyes_px(landmarks: NDArray[np.float64], camera: Camera) -> NDArray[np.float64]:
-    """Tell how far each point lies behind the plane of the eyes, from the mesh's own depth.
-
-    Parameters
-    ----------
-    landmarks : ndarray of float64, shape (478, 3)
-        The mesh [px of the full upright photo].
-    camera : Camera
-        The photo's camera.
-
-    Returns
-    -------
-    ndarray of float64, shape (478,)
-        Along the camera's axis, in px of the plane through the mean depth of both iris centres: times mm_per_px it is
-        millimetres. Negative: nearer to the camera than the eyes.
-
-    Raises
-    ------
-    ValueError
-        If the mesh has another shape or is not finite.
-    """
-    if landmarks.shape != (MESH_POINTS, 3) or not np.isfinite(landmarks).all():
-        raise ValueError(f"a mesh has {MESH_POINTS} finite points of three coordinates, not {landmarks.shape}")
-    slope = (landmarks[:CANONICAL_POINTS, :2].mean(axis=0) - camera.centre_px) / camera.focal_px
-    depth = DEPTH_GAIN * landmarks[:, 2] - landmarks[:, :2] @ slope
-    return np.asarray(depth - (depth[RIGHT_IRIS] + depth[LEFT_IRIS]) / 2)
-
-
 def to_millimetres(landmarks: NDArray[np.float64], mm_per_px: float, camera: Camera) -> NDArray[np.float64]:
     """Back-project a mesh, each point to its own depth.
 
-    X_i = ((x_i - c_x)(s + q d_i / f), (y_i - c_y)(s + q d_i / f), d_i), with d_i the depth behind the eyes [mm] and q
-    the share of the perspective that the mesh follows.
+    In the view of a camera turned onto the face X_i = (x_i (s + q d_i / f), y_i (s + q d_i / f), d_i), with x_i and y_i
+    from its axis, d_i the depth behind the eyes [mm] and q the share of the perspective that the mesh follows; that
+    turned back is the answer.
 
     Parameters
     ----------
@@ -91,15 +65,46 @@ def back_projected_px(landmarks: NDArray[np.float64], camera: Camera) -> NDArray
     -------
     ndarray of float64, shape (478, 3)
         In px of the plane through the mean depth of both iris centres: times mm_per_px they are millimetres. The last
-        column is what `depth_behind_eyes_px` gives.
+        column is the depth behind that plane, along the camera's axis; negative: nearer to the camera than the eyes.
 
     Raises
     ------
     ValueError
         If the mesh has another shape or is not finite.
     """
-    depth_px = depth_behind_eyes_px(landmarks, camera)
-    magnified = 1 + PERSPECTIVE_SHARE / camera.focal_px * depth_px
-    centre_x, centre_y = camera.centre_px
-    x, y = landmarks[:, 0] - centre_x, landmarks[:, 1] - centre_y
-    return np.array([x * magnified, y * magnified, depth_px]).T
+    if landmarks.shape != (MESH_POINTS, 3) or not np.isfinite(landmarks).all():
+        raise ValueError(f"a mesh has {MESH_POINTS} finite points of three coordinates, not {landmarks.shape}")
+    focal_px, turn = camera.focal_px, turn_onto_face(landmarks, camera)
+    seen = np.column_stack([landmarks[:, :2] - camera.centre_px, np.full(MESH_POINTS, focal_px)]) @ turn
+    relief_px = DEPTH_GAIN * turn[2, 2] ** DRAWN_OUT_POWER * landmarks[:, 2]
+    relief_px -= (relief_px[RIGHT_IRIS] + relief_px[LEFT_IRIS]) / 2
+    magnified = (focal_px + PERSPECTIVE_SHARE * relief_px) / seen[:, 2]
+    points = np.column_stack([seen[:, 0] * magnified, seen[:, 1] * magnified, focal_px + relief_px]) @ turn.T
+    points *= 2 * focal_px / (points[RIGHT_IRIS, 2] + points[LEFT_IRIS, 2])
+    points[:, 2] -= focal_px
+    return np.asarray(points)
+
+
+def turn_onto_face(landmarks: NDArray[np.float64], camera: Camera) -> NDArray[np.float64]:
+    """Find the turn of a camera, by the shortest way, that brings the middle of a face onto its axis.
+
+    Parameters
+    ----------
+    landmarks : ndarray of float64, shape (478, 3)
+        The mesh [px of the full upright photo].
+    camera : Camera
+        The photo's camera.
+
+    Returns
+    -------
+    ndarray of float64, shape (3, 3)
+        From the frame of the turned camera into that of the photo's: takes (0, 0, 1) to the line of sight to the
+        middle of the skin.
+    """
+    across, down = ((landmarks[:CANONICAL_POINTS, :2].mean(axis=0) - camera.centre_px) / camera.focal_px).tolist()
+    length = hypot(1.0, across, down)
+    x, y, z = across / length, down / length, 1 / length
+    # Rodrigues' formula, written out.
+    return np.array(
+        ((1 - x * x / (1 + z), -x * y / (1 + z), x), (-x * y / (1 + z), 1 - y * y / (1 + z), y), (-x, -y, z))
+    )

@@ -71,9 +71,10 @@ def iris_ruler(face: FaceFacts, limbus_px: tuple[float | None, float | None] = (
         mesh / MESH_OVER_TRACED if limbus is None else limbus / LIMBUS_OVER_TRACED
         for mesh, limbus in zip(mesh_px, limbus_px, strict=True)
     ]
+    drawn_out = face.drawn_out
     # An iris that is farther away than the plane of the eyes looks smaller than it would there.
     right_px, left_px = (
-        traced * (1 + float(face.depth_px[pupil]) / face.camera.focal_px)
+        traced * (1 + float(face.depth_px[pupil]) / face.camera.focal_px) / drawn_out
         for traced, pupil in zip(traced_px, (RIGHT_PUPIL, LEFT_PUPIL), strict=True)
     )
     disagreement = abs(right_px - left_px) / max((right_px + left_px) / 2, float_info.min)
@@ -95,20 +96,8 @@ def iris_ruler(face: FaceFacts, limbus_px: tuple[float | None, float | None] = (
         max(image_sds),
         disagreement / 2,
         (1 - cos(radians(yaw_deg))) / 2,
-        _drawn_out(face) - 1,
         _GLASSES_SD if face.glasses else 0.0,
     )
     unreliable = {"glasses": face.glasses, "head_turned": yaw_deg > OK_YAW_DEG}
-    return ruler(
-        "iris", mm_per_px, hypot(*parts) * mm_per_px, [reason for reason, holds in unreliable.items() if holds]
-    )
-
-
-def _drawn_out(face: FaceFacts) -> float:
-    """Tell by how much a disc that faces the camera is drawn longer where the eyes are, beside the axis, than on it.
-
-    Not taken out: what the mesh draws of a face beside the axis errs the other way, and widths across keep their size.
-    """
-    middle = (face.landmarks[RIGHT_PUPIL, :2] + face.landmarks[LEFT_PUPIL, :2]) / 2
-    at_x, at_y = ((middle - face.camera.centre_px) / face.camera.focal_px).tolist()
-    return hypot(1.0, at_x, at_y)
+    reasons = [reason for reason, holds in unreliable.items() if holds]
+    return ruler("iris", mm_per_px, hypot(*parts) * mm_per_px, reasons)

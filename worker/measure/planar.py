@@ -13,7 +13,8 @@ two corners, y along the next.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from math import log
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -83,10 +84,25 @@ def scale_of_rectangle(corners_px: NDArray[np.float64], size_mm: tuple[float, fl
     return PlanarScale(_mm_per_px(corners_px, size_mm, camera.focal_px, camera.centre_px), tilt_deg, misfit_px)
 
 
-def scale_sd(
+class ScaleDoubt(NamedTuple):
+    """How sure such a scale is.
+
+    Attributes
+    ----------
+    sd : float
+        One standard deviation [mm/px] of the corners' noise, and of what a wrong focal length of either sign does.
+    focal_slope : float
+        By what fraction the scale grows with a lens that is longer by a fraction: what it does by its sign.
+    """
+
+    sd: float
+    focal_slope: float
+
+
+def doubt_of_scale(
     corners_px: NDArray[np.float64], corner_sd_px: float, size_mm: tuple[float, float], camera: Camera
-) -> float:
-    """Tell the standard deviation of that scale.
+) -> ScaleDoubt:
+    """Tell how sure that scale is.
 
     Parameters
     ----------
@@ -101,8 +117,7 @@ def scale_sd(
 
     Returns
     -------
-    float
-        One standard deviation [mm/px], of the corners' noise and the focal length's together.
+    ScaleDoubt
 
     Raises
     ------
@@ -114,10 +129,15 @@ def scale_sd(
     moved = [corners_px + sign * step for step in steps for sign in (1, -1)]
     others_px = (max(focal_px - camera.focal_sd_px, nearest_px), focal_px + camera.focal_sd_px)
     # A whole standard deviation each way, and not a derivative: where no side is foreshortened the scale has a kink.
-    tries = [_mm_per_px(corners, size_mm, focal_px, camera.centre_px) for corners in moved]
-    tries += [_mm_per_px(corners_px, size_mm, other_px, camera.centre_px) for other_px in others_px]
-    offs = np.array(tries) - _mm_per_px(corners_px, size_mm, focal_px, camera.centre_px)
-    return float(np.sqrt((offs**2).sum() / 2))
+    mm_per_px = _mm_per_px(corners_px, size_mm, focal_px, camera.centre_px)
+    offs = np.array([_mm_per_px(corners, size_mm, focal_px, camera.centre_px) for corners in moved]) - mm_per_px
+    shorter, longer = (_mm_per_px(corners_px, size_mm, other_px, camera.centre_px) for other_px in others_px)
+    either_way = (shorter + longer) / 2 - mm_per_px
+    reach = (others_px[1] - others_px[0]) / focal_px
+    return ScaleDoubt(
+        sd=float(np.sqrt((offs**2).sum() / 2 + either_way**2)),
+        focal_slope=log(longer / shorter) / reach if reach else 0.0,
+    )
 
 
 def rectangle_corners_mm(size_mm: tuple[float, float]) -> NDArray[np.float64]:

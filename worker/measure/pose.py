@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from math import asin, atan2, cos, degrees, radians, sin, sqrt
+from math import asin, atan2, cos, degrees, radians, sin
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from shared.mesh_depth import DEPTH_GAIN
-from worker.measure.depth import back_projected_px
+from worker.measure.depth import back_projected_px, turn_onto_face
 from worker.measure.landmarks import CANONICAL_POINTS
 from worker.measure.mean_face import mean_face
 
@@ -164,13 +164,7 @@ def towards_camera(pose: Pose, landmarks: NDArray[np.float64], camera: Camera) -
         In the frame of a camera at the same place that is turned, by the shortest way, to have the middle of the skin
         on its axis.
     """
-    across, down = ((landmarks[:CANONICAL_POINTS, :2].mean(axis=0) - camera.centre_px) / camera.focal_px).tolist()
-    length = sqrt(1 + across**2 + down**2)
-    x, y, z = across / length, down / length, 1 / length
-    # Rodrigues' formula for the turn that takes (0, 0, 1) to the line of sight.
-    skew = np.array(((0.0, 0.0, x), (0.0, 0.0, y), (-x, -y, 0.0)))
-    turn = np.eye(3) + skew + skew @ skew / (1 + z)
-    return pose_of(turn.T @ pose.rotation)
+    return pose_of(turn_onto_face(landmarks, camera).T @ pose.rotation)
 
 
 def turn_onto(points: NDArray[np.float64], onto: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:

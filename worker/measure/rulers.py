@@ -9,8 +9,9 @@ therefore s times something in px, which needs no iteration.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import hypot, radians, sqrt, tan
+from dataclasses import dataclass, replace
+from math import hypot, log, radians, sqrt, tan
+from sys import float_info
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
@@ -19,6 +20,8 @@ from shared.results import MeasurementStatus
 from shared.schemas import KnownPdKind, ReferencePlacement
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from worker.measure.camera import Camera
@@ -86,6 +89,22 @@ class FaceFacts:
     eyes_closed: bool = False
     glasses: bool = False
 
+    @property
+    def eyes_beside(self) -> tuple[float, float]:
+        """Where midway between the pupils is, from the optical axis, over the focal length."""
+        middle = (self.landmarks[RIGHT_PUPIL, :2] + self.landmarks[LEFT_PUPIL, :2]) / 2
+        x, y = ((middle - self.camera.centre_px) / self.camera.focal_px).tolist()
+        return x, y
+
+    @property
+    def drawn_out(self) -> float:
+        """By how much what looks into the lens is drawn wider, from eye to eye, beside the optical axis than on it."""
+        beside_x, beside_y = self.eyes_beside
+        across_x, across_y = (self.landmarks[LEFT_PUPIL, :2] - self.landmarks[RIGHT_PUPIL, :2]).tolist()
+        along = (beside_x * across_x + beside_y * across_y) / max(hypot(across_x, across_y), float_info.min)
+        square = 1 + beside_x**2 + beside_y**2
+        return sqrt(square / (square - along**2))
+
 
 @dataclass(frozen=True, slots=True)
 class Ruler:
@@ -96,11 +115,13 @@ class Ruler:
     source : str
         What was measured.
     mm_per_px, sd : float
-        The scale and one standard deviation of it [mm/px].
+        The scale and one standard deviation of it [mm/px]; what the lens does to it is in that from `with_lens` on.
     status : MeasurementStatus
         `ok` or `unreliable`.
     reasons : tuple of str
         Why it is not `ok`.
+    focal_slope : float
+        By what fraction the scale grows with a lens that is longer by a fraction, d ln s/d ln f.
     """
 
     source: Source
@@ -108,6 +129,7 @@ class Ruler:
     sd: float
     status: MeasurementStatus = MeasurementStatus.OK
     reasons: tuple[str, ...] = ()
+    focal_slope: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +144,7 @@ def known_pd_ruler(face: FaceFacts, pd_mm: float, kind: KnownPdKind) -> Ruler | 
     """Make a ruler of a pupillary distance that the person knows.
 
     A distance PD shrinks by the convergence of the eyes when they look at the camera: P = PD·(Z - 10.5 mm)/Z. With
-    P = s·D and Z = f·s that is a quadratic equation in s. A near PD is a distance PD seen at 40 cm.
+    P = s·D and Z = f·s, f along the line of sight, that is a quadratic equation in s. A near PD is one at 40 cm.
 
     Parameters
     ----------
@@ -165,12 +187,12 @@ def known_pd_ruler(face: FaceFacts, pd_mm: float, kind: KnownPdKind) -> Ruler | 
         if kind is KnownPdKind.NEAR:
             far_mm *= (READING_DISTANCE_MM + LENS_TO_EYE_CENTRE_MM) / READING_DISTANCE_MM
         # s²·D - s·PD + 10.5·PD/f = 0; of its two distances the far one is the one people are at.
-        discriminant = far_mm**2 - 4 * pupils_px * PUPIL_TO_EYE_CENTRE_MM * far_mm / focal_px
+        sight_px = focal_px * hypot(1.0, *face.eyes_beside)
+        discriminant = far_mm**2 - 4 * pupils_px * PUPIL_TO_EYE_CENTRE_MM * far_mm / sight_px
         if discriminant < 0:
             return Refusal("known_pd", ("too_close",))
         mm_per_px = (far_mm + sqrt(discriminant)) / (2 * pupils_px)
-        convergence = PUPIL_TO_EYE_CENTRE_MM / (focal_px * mm_per_px)
-        parts += [convergence * _GAZE_SD, convergence * face.camera.focal_sd_px / focal_px]
+        parts.append(PUPIL_TO_EYE_CENTRE_MM / (sight_px * mm_per_px) * _GAZE_SD)
     reasons = [*(["eyes_closed"] if face.eyes_closed else []), *(["head_turned"] if yaw_deg > PD_OK_YAW_DEG else [])]
     return ruler("known_pd", mm_per_px, hypot(*parts) * mm_per_px, reasons)
 
@@ -208,12 +230,34 @@ def reference_ruler(face: FaceFacts, mm_per_px: float, sd: float, placement: Ref
         raise ValueError(f"no object has {mm_per_px} mm/px and lies {behind} of its distance behind the eyes")
     at_eyes = mm_per_px / (1 + behind)
     placed_sd_mm = _UNPLACED_SD_MM if placement is None else _PLACED_SD_MM
-    parts = (
-        sd / mm_per_px * at_eyes,
-        placed_sd_mm / face.camera.focal_px,
-        at_eyes * behind / (1 + behind) * face.camera.focal_sd_px / face.camera.focal_px,
-    )
-    return ruler("reference_object", at_eyes, hypot(*parts), ["scale_uncertain"] if placement is None else [])
+    at_eyes_sd = hypot(sd / mm_per_px * at_eyes, placed_sd_mm / face.camera.focal_px)
+    return ruler("reference_object", at_eyes, at_eyes_sd, ["scale_uncertain"] if placement is None else [])
+
+
+def with_lens(
+    make: Callable[[FaceFacts], Ruler | Refusal], face: FaceFacts, with_longer_lens: FaceFacts
+) -> Ruler | Refusal:
+    """Make a ruler, and add to its standard deviation what the lens does to it.
+
+    Parameters
+    ----------
+    make : callable
+        Makes it of a face.
+    face, with_longer_lens : FaceFacts
+        The same picture, believed to be taken with the lens that it was, and with one that is longer.
+
+    Returns
+    -------
+    Ruler or Refusal
+        With its `focal_slope`.
+    """
+    made, longer = make(face), make(with_longer_lens)
+    if isinstance(made, Refusal) or isinstance(longer, Refusal):
+        return made
+    camera, longer_px = face.camera, with_longer_lens.camera.focal_px
+    focal_slope = log(longer.mm_per_px / made.mm_per_px) / log(longer_px / camera.focal_px)
+    by_lens = made.mm_per_px * focal_slope * camera.focal_sd_px / camera.focal_px
+    return replace(made, sd=hypot(made.sd, by_lens), focal_slope=focal_slope)
 
 
 def ruler(source: Source, mm_per_px: float, sd: float, reasons: list[str]) -> Ruler:

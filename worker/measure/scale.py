@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from shared.results import MeasurementStatus
 from worker.measure.rulers import Refusal, Ruler
+from worker.measure.uncertainty import sd_without_lens
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,10 +48,11 @@ class Scale:
     reasons : tuple of str
         Why it is not `ok`.
     distance_mm, distance_sd_mm : float
-        From the camera to the plane of the eyes [mm], and one standard deviation of it, most of which is the focal
-        length's.
+        From the camera to the eyes [mm], and one standard deviation of it, most of which is the focal length's.
     agreement : Agreement or None
         None when there is no second ruler.
+    focal_slope : float
+        As the ruler's.
     """
 
     mm_per_px: float
@@ -61,9 +63,12 @@ class Scale:
     distance_mm: float
     distance_sd_mm: float
     agreement: Agreement | None
+    focal_slope: float
 
 
-def choose_scale(rulers: Iterable[Ruler | Refusal], camera: Camera) -> tuple[Scale | None, tuple[str, ...]]:
+def choose_scale(
+    rulers: Iterable[Ruler | Refusal], camera: Camera, beside: tuple[float, float] = (0.0, 0.0)
+) -> tuple[Scale | None, tuple[str, ...]]:
     """Choose the most trusted ruler and check it against the next one.
 
     Parameters
@@ -72,6 +77,8 @@ def choose_scale(rulers: Iterable[Ruler | Refusal], camera: Camera) -> tuple[Sca
         What the photo has, in any order, at most one of each source.
     camera : Camera
         The lens, for the distance.
+    beside : tuple of float, optional
+        Where the eyes are, from the optical axis, over the focal length; for the distance as well.
 
     Returns
     -------
@@ -86,7 +93,9 @@ def choose_scale(rulers: Iterable[Ruler | Refusal], camera: Camera) -> tuple[Sca
         return None, tuple(dict.fromkeys(reason for refusal in found for reason in refusal.reasons))
     best = usable[0]
     agreement = _agreement(best, usable[1]) if usable[1:] else None
-    distance_mm = camera.focal_px * best.mm_per_px
+    sight = hypot(1.0, *beside)
+    distance_mm = camera.focal_px * best.mm_per_px * sight
+    by_lens = best.focal_slope + sight**-2
     disagreement = ("scale_uncertain",) if agreement is not None and not agreement.agrees else ()
     reasons = tuple(dict.fromkeys((*best.reasons, *disagreement)))
     scale = Scale(
@@ -96,10 +105,17 @@ def choose_scale(rulers: Iterable[Ruler | Refusal], camera: Camera) -> tuple[Sca
         status=MeasurementStatus.UNRELIABLE if reasons else MeasurementStatus.OK,
         reasons=reasons,
         distance_mm=distance_mm,
-        distance_sd_mm=distance_mm * hypot(best.sd / best.mm_per_px, camera.focal_sd_px / camera.focal_px),
+        distance_sd_mm=distance_mm * _distance_sd_fraction(best, by_lens, camera.focal_sd_px / camera.focal_px),
         agreement=agreement,
+        focal_slope=best.focal_slope,
     )
     return scale, ()
+
+
+def _distance_sd_fraction(ruler: Ruler, by_lens: float, focal_sd_fraction: float) -> float:
+    """Z follows the lens by itself and by the scale, which are added with their signs."""
+    without_lens = sd_without_lens(ruler.sd / ruler.mm_per_px, ruler.focal_slope, focal_sd_fraction)
+    return hypot(without_lens, by_lens * focal_sd_fraction)
 
 
 def _most_trusted_first(ruler: Ruler) -> tuple[bool, int]:

@@ -1,21 +1,21 @@
 """How sure a length in millimetres is: one named term for each thing that is not known exactly.
 
-A width between two points a and b of the mesh is w = ‖X_a - X_b‖ with X = ((x - c_x)(s + q d/f), (y - c_y)(s + q d/f),
-d) and d = s g z (docs/adr/0006), so that its variance is, to first order and with independent causes,
+A width between two points a and b of the mesh is w = ‖X_a - X_b‖ with X = (x (s + q d/f), y (s + q d/f), d) and
+d = s g z, in the view of a camera turned onto the face (docs/adr/0006), so that its variance is, to first order and
+with independent causes,
 
-    sd_w² = (w sd_s/s)² + (s sd_px)² + p² [(sd_f/f)² + (sd_d/d)²] + (t sd_g/g)² + sd_turn² + sd_definition²
+    sd_w² = (w sd_s/s)² + (s sd_px)² + (p sd_d/d)² + (w' sd_f/f)² + (t sd_g/g)² + sd_axis² + sd_turn² + sd_definition²
 
-where p is the part of w that perspective added, w_px q d/f for two points at the same depth, and t = (d_a - d_b)²/w the
-part that lies in depth, nil for a face that looks at the camera, as is sd_turn: what else a turned head is misread by
-(docs/adr/0010). Every helper gives one term, in millimetres.
+where p is the part of w that perspective added, w_px q d/f for two points at the same depth, w' = dw/d(ln f) with the
+scale's own share in it (which sd_s is without), and t = (d_a - d_b)²/w the part that lies in depth, nil for a face that
+looks at the camera, as is sd_turn: what else a turned head is misread by (docs/adr/0010). Every helper gives one term,
+in millimetres.
 """
 
 from __future__ import annotations
 
-from math import hypot, isfinite, radians
+from math import hypot, isfinite, radians, sqrt
 from typing import Final
-
-from shared.mesh_depth import PERSPECTIVE_SHARE
 
 PERSPECTIVE_SD_FRACTION: Final = 0.30
 """sd_d/d of the perspective: one standard deviation, as a fraction, of the depth that the perspective of a width asks
@@ -25,6 +25,11 @@ and 0.70 with 0.55 in use."""
 DEPTH_GAIN_SD_FRACTION: Final = 0.08
 """sd_g/g: one standard deviation, as a fraction, of the mesh's depth. Turned renders agree with themselves best for
 gains of 1.0 to 1.12, by person and by the head they were made from, with 1.05 in use."""
+
+OFF_AXIS_SD_FRACTION: Final = 0.07
+"""sd_a: one standard deviation of a length, as a fraction, for each sin² of the angle beside the axis. Portraits seen
+by a camera turned away from them by 20 and 25 degrees came out by 0.8 and 1.3 % other than straight ahead (root mean
+square over the means of all lengths, two rulers and three directions, docs/adr/0006)."""
 
 
 def root_sum_of_squares(*terms_mm: float) -> float:
@@ -51,22 +56,22 @@ def root_sum_of_squares(*terms_mm: float) -> float:
     return hypot(*terms_mm)
 
 
-def scale_term_mm(length_mm: float, mm_per_px: float, mm_per_px_sd: float) -> float:
+def scale_term_mm(length_mm: float, scale_sd_fraction: float) -> float:
     """Tell what the ruler adds: w sd_s/s, since everything in space, depths too, grows with the scale.
 
     Parameters
     ----------
     length_mm : float
         The length [mm].
-    mm_per_px, mm_per_px_sd : float
-        Scale at the plane of the eyes and one standard deviation of it.
+    scale_sd_fraction : float
+        One standard deviation of the scale over the scale, of all that is not the lens.
 
     Returns
     -------
     float
         One standard deviation [mm].
     """
-    return length_mm * mm_per_px_sd / mm_per_px
+    return length_mm * scale_sd_fraction
 
 
 def landmark_term_mm(length_mm: float, repeatability: float) -> float:
@@ -87,13 +92,54 @@ def landmark_term_mm(length_mm: float, repeatability: float) -> float:
     return length_mm * repeatability
 
 
-def perspective_term_mm(perspective_mm: float, focal_sd_fraction: float) -> float:
-    """Tell what distance and depth add: p √((sd_f/f)² + (sd_d/d)²).
+def sd_without_lens(sd_fraction: float, focal_slope: float, focal_sd_fraction: float) -> float:
+    """Take what the lens does out of the standard deviation of a scale, so that it is not counted twice.
+
+    Parameters
+    ----------
+    sd_fraction : float
+        One standard deviation of the scale over the scale.
+    focal_slope : float
+        d ln s/d ln f, by what fraction the scale grows with a lens that is longer by a fraction.
+    focal_sd_fraction : float
+        One standard deviation of the focal length over the focal length.
+
+    Returns
+    -------
+    float
+        One standard deviation over the scale.
+    """
+    return sqrt(max(0.0, sd_fraction**2 - (focal_slope * focal_sd_fraction) ** 2))
+
+
+def perspective_term_mm(perspective_mm: float) -> float:
+    """Tell what the depth that perspective works on adds: p sd_d/d.
 
     Parameters
     ----------
     perspective_mm : float
         What perspective added to the length [mm], of any sign: w_px q d/f for two points at the same depth d.
+
+    Returns
+    -------
+    float
+        One standard deviation [mm].
+    """
+    return abs(perspective_mm) * PERSPECTIVE_SD_FRACTION
+
+
+def focal_term_mm(change_mm: float, focal_sd_fraction: float) -> float:
+    """Tell what the lens adds: dw/d(ln f) sd_f/f.
+
+    With a shorter lens a face was nearer, so that perspective adds more to the length; farther beside the axis, so that
+    more of what it measures is the picture's drawing out; and a ruler that is not in the plane of the eyes, or beside
+    the axis, says another scale.
+
+    Parameters
+    ----------
+    change_mm : float
+        dw/d(ln f), by how much the length grows for a lens that is longer by a fraction, over that fraction [mm], of
+        any sign.
     focal_sd_fraction : float
         One standard deviation of the focal length over the focal length.
 
@@ -102,30 +148,25 @@ def perspective_term_mm(perspective_mm: float, focal_sd_fraction: float) -> floa
     float
         One standard deviation [mm].
     """
-    return abs(perspective_mm) * hypot(focal_sd_fraction, PERSPECTIVE_SD_FRACTION)
+    return abs(change_mm) * focal_sd_fraction
 
 
-def off_axis_term_mm(length_mm: float, slope: float) -> float:
-    """Tell what a place beside the optical axis adds: w (1 - share) t²/√(1 + t²), t the slope to the length's middle.
-
-    A face beside the axis that looks into the lens is inclined to the picture. That slope the mesh draws in full, where
-    `PERSPECTIVE_SHARE` takes it for a relief of which it draws a part. Portraits seen by a camera turned away from them
-    by 10, 15, 20 and 25 degrees came out 1.7, 3.6, 6.1 and 9.3 % wide with a known PD.
+def off_axis_term_mm(length_mm: float, aside: float) -> float:
+    """Tell what a place beside the optical axis adds: w sin²t sd_a.
 
     Parameters
     ----------
     length_mm : float
         The length [mm], positive.
-    slope : float
-        Tangent of the angle between the optical axis and the line of sight to the middle of the length, in the
-        direction of the length.
+    aside : float
+        sin²t, t the angle between the optical axis and the line of sight to the face.
 
     Returns
     -------
     float
         One standard deviation [mm].
     """
-    return length_mm * (1 - PERSPECTIVE_SHARE) * slope**2 / hypot(1.0, slope)
+    return length_mm * aside * OFF_AXIS_SD_FRACTION
 
 
 def depth_term_mm(length_mm: float, depth_difference_mm: float) -> float:

@@ -33,7 +33,7 @@ from worker.measure.card_shape import (
 )
 from worker.measure.edges import FittedRectangle, corner_roundness, fit_rectangles
 from worker.measure.geometry import outer_eye_distance_px
-from worker.measure.planar import PlanarScale, scale_sd
+from worker.measure.planar import PlanarScale, doubt_of_scale
 from worker.measure.rectangles import RectangleShape, candidate_rectangles, corners_apart_px
 
 if TYPE_CHECKING:
@@ -78,7 +78,9 @@ class ReferenceReading:
     mm_per_px : float
         At the object's centre, for a length parallel to the picture at the depth of that centre [mm/px].
     sd : float
-        One standard deviation of that [mm/px]: corners, focal length, and what the standard allows a card to be.
+        One standard deviation of that [mm/px]: corners, and what the standard allows a card to be.
+    focal_slope : float
+        By what fraction it grows with a lens that is longer by a fraction.
     corners_px : ndarray of float64, shape (4, 2)
         In order around it, where its sides meet, the first side a long one [px of the picture handed in].
     tilt_deg : float
@@ -87,6 +89,7 @@ class ReferenceReading:
 
     mm_per_px: float
     sd: float
+    focal_slope: float
     corners_px: NDArray[np.float64]
     tilt_deg: float
 
@@ -252,8 +255,10 @@ def _reading(
 ) -> ReferenceSearch:
     size_mm, size_sd = size_mm_and_sd
     corners_px = fitted.corners_px + region.origin_px
-    sd = float(np.hypot(scale_sd(corners_px, fitted.corner_sd_px, size_mm, camera), size_sd * scale.mm_per_px))
-    return ReferenceSearch(ReferenceReading(scale.mm_per_px, sd, corners_px, scale.tilt_deg), "found")
+    doubt = doubt_of_scale(corners_px, fitted.corner_sd_px, size_mm, camera)
+    sd = float(np.hypot(doubt.sd, size_sd * scale.mm_per_px))
+    reading = ReferenceReading(scale.mm_per_px, sd, doubt.focal_slope, corners_px, scale.tilt_deg)
+    return ReferenceSearch(reading, "found")
 
 
 def _segments(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
