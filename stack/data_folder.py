@@ -9,7 +9,7 @@ import random
 import secrets
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Final
@@ -90,14 +90,20 @@ class DataFolder:
                 raise FolderInUse(message) from exc
             yield lock.fileno()
 
-    def ports(self) -> Ports:
-        """Return the ports of last time while all of them are free, new ones otherwise, and remember them."""
+    def ports(self, held: ExitStack | None = None) -> Ports:
+        """Return the ports of last time while all of them are free, new ones otherwise, and remember them.
+
+        Parameters
+        ----------
+        held : ExitStack, optional
+            Keeps new ones from whoever chooses after, until it is closed.
+        """
         file = self.path / "ports.json"
         remembered = _read(file)
         names = [field.name for field in fields(Ports)]
         if set(remembered) == set(names) and all(is_free(int(port)) for port in remembered.values()):
             return Ports(**{name: int(remembered[name]) for name in names})
-        ports = Ports(*free_ports(len(names)))
+        ports = Ports(*free_ports(len(names), held))
         _write_private(file, asdict(ports))
         return ports
 
@@ -137,8 +143,16 @@ def is_free(port: int) -> bool:
     return True
 
 
-def free_ports(count: int) -> list[int]:
+def free_ports(count: int, held: ExitStack | None = None) -> list[int]:
     """Return `count` different ports that are free on loopback.
+
+    Parameters
+    ----------
+    count : int
+        How many.
+    held : ExitStack, optional
+        Keeps them from whoever chooses after, until it is closed: two stacks that start at once may not choose the same
+        before either listens.
 
     Raises
     ------
@@ -146,13 +160,27 @@ def free_ports(count: int) -> list[int]:
         If there are not so many.
     """
     found: list[int] = []
-    for port in _chance.sample(PORTS_FROM, len(PORTS_FROM)):
-        if len(found) == count:
-            return found
-        if is_free(port):
-            found.append(port)
+    with ExitStack() as chosen:
+        for port in _chance.sample(PORTS_FROM, len(PORTS_FROM)):
+            if len(found) == count:
+                if held is not None:
+                    held.push(chosen.pop_all())
+                return found
+            with suppress(OSError):
+                _take(port, chosen)
+                found.append(port)
     message = f"no free ports on {LOOPBACK} between {PORTS_FROM.start} and {PORTS_FROM.stop}"
     raise PortTaken(message)
+
+
+def _take(port: int, held: ExitStack) -> None:
+    """Bind a port that nobody has, and listen to nothing; raise `OSError` if somebody has it.
+
+    A server that sets SO_REUSEADDR, as all of ours do, can still listen there; whoever binds without it cannot.
+    """
+    taken = held.enter_context(socket.socket())
+    taken.bind((LOOPBACK, port))
+    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 
 
 def write_private(path: Path, text: str) -> None:

@@ -124,8 +124,8 @@ class Stack:
         if self.port and not is_free(self.port):
             message = f"port {self.port} is taken: stop what listens there, or choose another (make up PORT=…)"
             raise PortTaken(message)
-        ports, secrets = self.folder.ports(), self.folder.secrets()
-        self.port = self.port or free_ports(1)[0]
+        ports, secrets = self.folder.ports(self._open), self.folder.secrets()
+        self.port = self.port or free_ports(1, self._open)[0]
         self.settings_env = settings_env(ports, secrets, self.port, self._overrides)
         specs = (redis_server(self.folder, ports, secrets), object_store(self.folder, ports, secrets))
         self._supervisor = self._open.enter_context(Supervisor(self.folder.logs, self._echo, held=(held,)))

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import socket
+from contextlib import ExitStack
 from dataclasses import astuple
 from pathlib import Path
 
 import pytest
 
 from stack.administration import COMMANDS, administer
-from stack.data_folder import PORTS_FROM, DataFolder, free_ports, is_free, last_used, write_private
+from stack.data_folder import LOOPBACK, PORTS_FROM, DataFolder, free_ports, is_free, last_used, write_private
 from stack.errors import FolderInUse, NotReady, StackError
 
 pytestmark = pytest.mark.enable_socket
@@ -36,6 +37,25 @@ def test_a_port_is_taken_while_somebody_listens_and_free_again_afterwards() -> N
     with socket.create_server(("127.0.0.1", port)):
         assert not is_free(port)
     assert is_free(port)
+
+
+def test_a_port_that_is_held_is_nobody_elses_and_its_server_can_listen_there() -> None:
+    with ExitStack() as held:
+        (port,) = free_ports(1, held)
+        with socket.socket() as another, pytest.raises(OSError, match="in use"):
+            another.bind((LOOPBACK, port))
+        with socket.create_server((LOOPBACK, port)), socket.create_connection((LOOPBACK, port), timeout=5):
+            pass
+    with socket.socket() as another:
+        another.bind((LOOPBACK, free_ports(1)[0]))
+
+
+def test_new_ports_of_a_folder_are_held(tmp_path: Path) -> None:
+    with ExitStack() as held:
+        ports = astuple(DataFolder(tmp_path).ports(held))
+        for port in ports:
+            with socket.socket() as another, pytest.raises(OSError, match="in use"):
+                another.bind((LOOPBACK, port))
 
 
 def test_secrets_are_made_once_for_each_folder_and_not_shown(tmp_path: Path) -> None:
