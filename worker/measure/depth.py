@@ -51,7 +51,9 @@ def to_millimetres(landmarks: NDArray[np.float64], mm_per_px: float, camera: Cam
     return mm_per_px * back_projected_px(landmarks, camera)
 
 
-def back_projected_px(landmarks: NDArray[np.float64], camera: Camera) -> NDArray[np.float64]:
+def back_projected_px(
+    landmarks: NDArray[np.float64], camera: Camera, turn: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
     """Back-project a mesh whose scale is not known, as `to_millimetres` does.
 
     Parameters
@@ -60,6 +62,8 @@ def back_projected_px(landmarks: NDArray[np.float64], camera: Camera) -> NDArray
         The mesh [px of the full upright photo].
     camera : Camera
         The photo's camera.
+    turn : ndarray of float64, shape (3, 3), optional
+        As `turn_onto_face` gives it, where that is known already.
 
     Returns
     -------
@@ -74,15 +78,20 @@ def back_projected_px(landmarks: NDArray[np.float64], camera: Camera) -> NDArray
     """
     if landmarks.shape != (MESH_POINTS, 3) or not np.isfinite(landmarks).all():
         raise ValueError(f"a mesh has {MESH_POINTS} finite points of three coordinates, not {landmarks.shape}")
-    focal_px, turn = camera.focal_px, turn_onto_face(landmarks, camera)
-    seen = np.column_stack([landmarks[:, :2] - camera.centre_px, np.full(MESH_POINTS, focal_px)]) @ turn
+    focal_px = camera.focal_px
+    turn = turn_onto_face(landmarks, camera) if turn is None else turn
+    points = np.empty((MESH_POINTS, 3))
+    points[:, :2] = landmarks[:, :2] - camera.centre_px
+    points[:, 2] = focal_px
+    points = points @ turn
     relief_px = DEPTH_GAIN * turn[2, 2] ** DRAWN_OUT_POWER * landmarks[:, 2]
     relief_px -= (relief_px[RIGHT_IRIS] + relief_px[LEFT_IRIS]) / 2
-    magnified = (focal_px + PERSPECTIVE_SHARE * relief_px) / seen[:, 2]
-    points = np.column_stack([seen[:, 0] * magnified, seen[:, 1] * magnified, focal_px + relief_px]) @ turn.T
+    points[:, :2] *= ((focal_px + PERSPECTIVE_SHARE * relief_px) / points[:, 2])[:, np.newaxis]
+    points[:, 2] = focal_px + relief_px
+    points = points @ turn.T
     points *= 2 * focal_px / (points[RIGHT_IRIS, 2] + points[LEFT_IRIS, 2])
     points[:, 2] -= focal_px
-    return np.asarray(points)
+    return points
 
 
 def turn_onto_face(landmarks: NDArray[np.float64], camera: Camera) -> NDArray[np.float64]:

@@ -80,8 +80,7 @@ def _width(definition: MeasurementDefinition, face: FaceInSpace) -> Length:
     width_mm = hypot(across_x, across_y, across_z)
     if width_mm == 0:
         raise ValueError(f"the points of {definition.key} coincide")
-    distance_mm = face.distance.mm
-    share, other_share = _perspective_share(z, distance_mm), _perspective_share(other_z, distance_mm)
+    share, other_share = _perspective_share(z, face.distance_mm), _perspective_share(other_z, face.distance_mm)
     added_x, added_y = x * share - other_x * other_share, y * share - other_y * other_share
     longer_mm = dist(face.longer_mm[one].tolist(), face.longer_mm[other].tolist())
     return Length(

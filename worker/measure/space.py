@@ -11,7 +11,7 @@ import numpy as np
 from shared.mesh_depth import LEFT_IRIS, RIGHT_IRIS
 from worker.measure.camera import LONGER, Camera
 from worker.measure.depth import back_projected_px, turn_onto_face
-from worker.measure.pose import Pose, pose_in_space, towards_camera
+from worker.measure.pose import Pose, pose_in_space, pose_of
 from worker.measure.uncertainty import sd_without_lens
 
 if TYPE_CHECKING:
@@ -61,6 +61,8 @@ class FaceInSpace:
         The mesh in the frame of a camera turned onto the face, z from the lens.
     longer_mm : ndarray of float64, shape (478, 3)
         The mesh if the lens were `LONGER` times as long and the scale stayed, in the frame of the face.
+    distance_mm : float
+        From the camera to the eyes, along the line of sight.
     aside : float
         sin² of the angle between the optical axis and the line of sight to the face.
     camera : Camera
@@ -75,6 +77,7 @@ class FaceInSpace:
 
     points_mm: NDArray[np.float64]
     longer_mm: NDArray[np.float64]
+    distance_mm: float
     aside: float
     camera: Camera
     turned: Pose
@@ -84,10 +87,9 @@ class FaceInSpace:
 
     @property
     def distance(self) -> Length:
-        """From the camera to the eyes, along the line of sight."""
-        distance_mm = float(self.points_mm[RIGHT_IRIS, 2] + self.points_mm[LEFT_IRIS, 2]) / 2
+        """From the camera to the eyes, and one standard deviation of it."""
         by_lens = (1 + self.focal_slope - self.aside) * self.focal_sd_fraction
-        return Length(distance_mm, distance_mm * hypot(self.scale_sd_fraction, by_lens))
+        return Length(self.distance_mm, self.distance_mm * hypot(self.scale_sd_fraction, by_lens))
 
     @property
     def focal_sd_fraction(self) -> float:
@@ -123,9 +125,10 @@ def mesh_in_space(landmarks: NDArray[np.float64], camera: Camera, pose: Pose | N
     """
     if not 0 < camera.focal_px < inf:
         raise ValueError(f"a focal length is positive and finite, not {camera.focal_px}")
-    points_px, turn = back_projected_px(landmarks, camera), turn_onto_face(landmarks, camera)
+    turn = turn_onto_face(landmarks, camera)
+    points_px = back_projected_px(landmarks, camera, turn)
     pose = pose or pose_in_space(points_px)
-    return MeshInSpace(points_px, turn, camera, pose, towards_camera(pose, landmarks, camera))
+    return MeshInSpace(points_px, turn, camera, pose, pose_of(turn.T @ pose.rotation))
 
 
 def with_longer_lens(landmarks: NDArray[np.float64], camera: Camera, pose: Pose | None = None) -> MeshInSpace:
@@ -171,9 +174,11 @@ def at_scale(
     for sd in (mm_per_px_sd, camera.focal_sd_px):
         if not 0 <= sd < inf:
             raise ValueError(f"a standard deviation is finite and not negative, not {sd}")
+    points_mm = mm_per_px * (mesh.points_px + np.array((0.0, 0.0, camera.focal_px))) @ mesh.turn
     return FaceInSpace(
-        points_mm=mm_per_px * (mesh.points_px + np.array((0.0, 0.0, camera.focal_px))) @ mesh.turn,
+        points_mm=points_mm,
         longer_mm=mm_per_px * longer.points_px @ longer.pose.rotation,
+        distance_mm=float(points_mm[RIGHT_IRIS, 2] + points_mm[LEFT_IRIS, 2]) / 2,
         aside=1 - float(mesh.turn[2, 2]) ** 2,
         camera=camera,
         turned=mesh.turned,
