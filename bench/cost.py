@@ -18,14 +18,13 @@ from shared.results import MeasurementStatus
 from shared.schemas import JobOptions
 from worker.face import KnownRulers, measure_face
 from worker.measure.camera import camera_of_photo
-from worker.measure.depth import back_projected_px
 from worker.measure.expression import read_expression
 from worker.measure.limbus import limbus_diameters_px
 from worker.measure.metric import measure_mm
 from worker.measure.occlusion import find_occlusion
-from worker.measure.pose import estimate_pose, towards_camera
+from worker.measure.pose import estimate_pose
 from worker.measure.quality import edge_slope
-from worker.measure.space import place_in_space
+from worker.measure.space import mesh_in_space, place_in_space, with_longer_lens
 from worker.measure.verdicts import FaceFacts, judge
 from worker.pipeline import FIRST_PASS_LONG_SIDE_PX, measure_photo
 from worker.vision.decode import DecodeLimits, decode_photo
@@ -70,8 +69,8 @@ def table(path: Path, finder: FaceFinder, mesh: FaceMesh) -> None:
         "· occlusion and glasses": lambda: find_occlusion(photo.pixels, face.landmarks),
         "· sharpness": lambda: edge_slope(photo.pixels, face.landmarks),
         "· pose, depth, expression": lambda: (
-            towards_camera(estimate_pose(landmarks, camera), landmarks, camera),
-            back_projected_px(landmarks, camera)[:, 2],
+            mesh_in_space(landmarks, camera),
+            with_longer_lens(landmarks, camera),
             read_expression(landmarks),
         ),
         "· fifteen lengths": lambda: [measure_mm(definition, space) for definition in DEFINITIONS],

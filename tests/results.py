@@ -20,7 +20,7 @@ from shared.measurements import DEFINITIONS, DEFINITIONS_VERSION
 from shared.results import JobResult
 from worker.measure.camera import camera_of_photo
 from worker.measure.depth import to_millimetres
-from worker.measure.pose import estimate_pose, towards_camera
+from worker.measure.space import mesh_in_space
 
 Point = tuple[float, float, float]
 
@@ -78,7 +78,7 @@ def a_face(mesh: tuple[Point, ...] | None = None, *, scaled: bool = True, landma
     mesh = mesh or astronaut_mesh()
     points_mm = in_millimetres(mesh) if scaled else None
     points = np.array(mesh)
-    pose = towards_camera(estimate_pose(points, CAMERA), points, CAMERA)
+    pose = mesh_in_space(points, CAMERA).turned
     xs, ys = [x for x, _, _ in mesh[:468]], [y for _, y, _ in mesh[:468]]
     scale = {
         "mm_per_px": MM_PER_PX,

@@ -74,10 +74,7 @@ class KnownRulers:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Face:
-    """What is read off the photo once and used by everything that follows; places are px of the full photo.
-
-    `turned` is how far the head is turned away from the camera.
-    """
+    """What is read off the photo once and used by everything that follows; places are px of the full photo."""
 
     photo: Photo
     camera: Camera
@@ -85,10 +82,14 @@ class _Face:
     in_pixels: NDArray[np.float64]
     in_space: MeshInSpace
     with_longer_lens: MeshInSpace
-    turned: Pose
     expression: Expression
     occlusion: Occlusion
     outside: frozenset[int]
+
+    @property
+    def turned(self) -> Pose:
+        """How far the head is turned away from the camera."""
+        return self.in_space.turned
 
 
 def measure_face(
@@ -115,15 +116,13 @@ def measure_face(
         As `shared.results.Face`, ready for JSON.
     """
     landmarks = photo.to_full_px(found.landmarks)
-    in_space = mesh_in_space(landmarks, camera)
     face = _Face(
         photo,
         camera,
         landmarks,
         found.landmarks,
-        in_space,
+        mesh_in_space(landmarks, camera),
         with_longer_lens(landmarks, camera),
-        in_space.turned,
         read_expression(landmarks),
         find_occlusion(photo.pixels, found.landmarks),
         points_outside(landmarks[:, :2], photo.width_px, photo.height_px),
@@ -164,25 +163,25 @@ def _scale(face: _Face, known: KnownRulers) -> tuple[Scale | None, tuple[str, ..
     )
     rulers: list[Ruler | Refusal] = []
     if (reading := known.reference) is not None:
-        rulers.append(with_lens(partial(_reference_ruler, reading, known.placement, face.camera), facts, longer))
+        held = partial(
+            reference_ruler,
+            mm_per_px=reading.mm_per_px,
+            sd=reading.sd,
+            placement=known.placement,
+            focal_slope=reading.focal_slope,
+            read_with=face.camera,
+        )
+        rulers.append(with_lens(held, facts, longer))
     if known.pd_mm is not None:
         known_pd = partial(known_pd_ruler, pd_mm=known.pd_mm, kind=known.pd_kind)
         rulers.append(Refusal("known_pd", hidden) if hidden else with_lens(known_pd, facts, longer))
     if hidden:
         rulers.append(Refusal("iris", hidden))
     else:
-        right_px, left_px = limbus_diameters_px(face.photo.pixels, face.in_pixels)
-        limbus_px = _in_full(right_px, face.photo), _in_full(left_px, face.photo)
-        rulers.append(with_lens(partial(iris_ruler, limbus_px=limbus_px), facts, longer))
+        seen_px = limbus_diameters_px(face.photo.pixels, face.in_pixels)
+        right_px, left_px = (None if px is None else px * face.photo.reduction for px in seen_px)
+        rulers.append(with_lens(partial(iris_ruler, limbus_px=(right_px, left_px)), facts, longer))
     return choose_scale(rulers, face.camera, facts.eyes_beside)
-
-
-def _reference_ruler(
-    reading: ReferenceReading, placement: ReferencePlacement | None, camera: Camera, facts: RulerFacts
-) -> Ruler:
-    """Make a ruler of what was read by one lens, as it would have been read by that of the facts."""
-    mm_per_px = reading.mm_per_px * (facts.camera.focal_px / camera.focal_px) ** reading.focal_slope
-    return reference_ruler(facts, mm_per_px, reading.sd, placement)
 
 
 def _eyes_hidden(face: _Face) -> tuple[str, ...]:
@@ -191,10 +190,6 @@ def _eyes_hidden(face: _Face) -> tuple[str, ...]:
         *(("cropped",) if face.outside.intersection(EYES) else ()),
         *(("glasses",) if face.occlusion.eyewear.sunglasses else ()),
     )
-
-
-def _in_full(length_px: float | None, photo: Photo) -> float | None:
-    return None if length_px is None else length_px * photo.reduction
 
 
 def _facts(face: _Face, scale: Scale | None, scale_reasons: tuple[str, ...]) -> FaceFacts:

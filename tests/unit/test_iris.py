@@ -22,8 +22,8 @@ def face_with(
     mesh = np.zeros((478, 3))
     roll = np.deg2rad(roll_deg)
     across, down = np.array([np.cos(roll), np.sin(roll)]), np.array([-np.sin(roll), np.cos(roll)])
-    for first, centre, diameter in ((468, (400.0, 500.0), right_px), (473, (600.0, 500.0), left_px)):
-        mesh[first : first + 5, :2] = centre
+    for first, side, depth_px, diameter in ((468, -100, depths_px[0], right_px), (473, 100, depths_px[1], left_px)):
+        mesh[first : first + 5, :2] = 500.0 + side / (1 + depth_px / CAMERA.focal_px), 500.0
         mesh[first + 1, :2] += across * diameter / 2
         mesh[first + 3, :2] -= across * diameter / 2
         mesh[first + 2, :2] -= 99 * down

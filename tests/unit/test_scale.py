@@ -59,7 +59,7 @@ def test_every_kind_of_pd_gives_the_scale_back(distance_mm: float, far_mm: float
         (near_mm, KnownPdKind.NEAR),
         (seen_mm, KnownPdKind.AS_PHOTOGRAPHED),
     ):
-        assert known(face, pd_mm, kind).mm_per_px == pytest.approx(distance_mm / 1000, rel=1e-3)
+        assert known(face, pd_mm, kind).mm_per_px == pytest.approx(distance_mm / 1000, rel=1e-9)
 
 
 def test_convergence_is_worth_a_fortieth_at_40_cm() -> None:

@@ -46,8 +46,6 @@ def test_a_port_that_is_held_is_nobody_elses_and_its_server_can_listen_there() -
             another.bind((LOOPBACK, port))
         with socket.create_server((LOOPBACK, port)), socket.create_connection((LOOPBACK, port), timeout=5):
             pass
-    with socket.socket() as another:
-        another.bind((LOOPBACK, free_ports(1)[0]))
 
 
 def test_new_ports_of_a_folder_are_held(tmp_path: Path) -> None:

@@ -5,12 +5,12 @@ The same as `shared.mesh_depth`, which explains it, for arrays.
 
 from __future__ import annotations
 
-from math import hypot
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from shared.mesh_depth import DEPTH_GAIN, DRAWN_OUT_POWER, LEFT_IRIS, PERSPECTIVE_SHARE, RIGHT_IRIS
+from worker.measure.geometry import turn_from_axis
 from worker.measure.landmarks import CANONICAL_POINTS, MESH_POINTS
 
 if TYPE_CHECKING:
@@ -111,9 +111,4 @@ def turn_onto_face(landmarks: NDArray[np.float64], camera: Camera) -> NDArray[np
         middle of the skin.
     """
     across, down = ((landmarks[:CANONICAL_POINTS, :2].mean(axis=0) - camera.centre_px) / camera.focal_px).tolist()
-    length = hypot(1.0, across, down)
-    x, y, z = across / length, down / length, 1 / length
-    # Rodrigues' formula, written out.
-    return np.array(
-        ((1 - x * x / (1 + z), -x * y / (1 + z), x), (-x * y / (1 + z), 1 - y * y / (1 + z), y), (-x, -y, z))
-    )
+    return turn_from_axis(across, down)

@@ -1,4 +1,4 @@
-"""Distances and extents of a face mesh in the upright image plane.
+"""Distances and extents of a face mesh in the upright image plane, and the turn towards a place in it.
 
 `landmarks` are as `worker.vision.face_mesh` gives them: (478, 3), in pixels of the upright picture, x to the right,
 y down, z away from the camera. Depth is not used here: `px` is what the picture shows.
@@ -6,7 +6,7 @@ y down, z away from the camera. Depth is not used here: `px` is what the picture
 
 from __future__ import annotations
 
-from math import dist
+from math import dist, hypot
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -124,6 +124,26 @@ def points_outside(places: ArrayLike, width_px: int, height_px: int) -> frozense
     x, y = np.asarray(places, dtype=np.float64).T
     inside = (x >= -half_px) & (x <= width_px - half_px) & (y >= -half_px) & (y <= height_px - half_px)
     return frozenset(np.flatnonzero(~inside).tolist())
+
+
+def turn_from_axis(across: float, down: float) -> NDArray[np.float64]:
+    """Find the turn that takes (0, 0, 1) to the line through (across, down, 1), by the shortest way.
+
+    Parameters
+    ----------
+    across, down : float
+        Slopes: where the line is a unit away along the axis.
+
+    Returns
+    -------
+    ndarray of float64, shape (3, 3)
+        A rotation; its transpose takes the line onto the axis. Rodrigues' formula, written out.
+    """
+    length = hypot(1.0, across, down)
+    x, y, z = across / length, down / length, 1 / length
+    return np.array(
+        ((1 - x * x / (1 + z), -x * y / (1 + z), x), (-x * y / (1 + z), 1 - y * y / (1 + z), y), (-x, -y, z))
+    )
 
 
 def _check_mesh(landmarks: NDArray[np.float64]) -> None:

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from worker.measure.geometry import turn_from_axis
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -201,16 +203,9 @@ def _seen_straight(
         raise ValueError(f"a rectangle has positive sides, not {size_mm[0]} x {size_mm[1]} mm")
     to_view = homography(rectangle_corners_mm(size_mm), (corners_px - centre_px) / focal_px)
     centre = to_view[:, 2]
-    turn = _rotation_onto_axis(centre / np.linalg.norm(centre))
+    turn = turn_from_axis(centre[0] / centre[2], centre[1] / centre[2]).T
     straight = turn @ to_view
     return straight[:2, :2] / straight[2, 2], turn, centre
-
-
-def _rotation_onto_axis(direction: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give the smallest rotation (3, 3) that takes a unit vector with positive z to (0, 0, 1); Rodrigues' formula."""
-    x, y, z = direction
-    cross = np.array([(0, 0, -x), (0, 0, -y), (x, y, 0)])
-    return np.asarray(np.eye(3) + cross + cross @ cross / (1 + z), dtype=np.float64)
 
 
 def _mm_per_px(

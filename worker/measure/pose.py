@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from shared.mesh_depth import DEPTH_GAIN
-from worker.measure.depth import back_projected_px, turn_onto_face
+from worker.measure.depth import back_projected_px
 from worker.measure.landmarks import CANONICAL_POINTS
 from worker.measure.mean_face import mean_face
 
@@ -143,7 +143,7 @@ def pose_in_space(points: NDArray[np.float64]) -> Pose:
     return pose_of(_turn_centred_onto(_centred_model(), skin)[0])
 
 
-def towards_camera(pose: Pose, landmarks: NDArray[np.float64], camera: Camera) -> Pose:
+def towards_camera(pose: Pose, turn: NDArray[np.float64]) -> Pose:
     """Tell how a head is turned away from the camera that looks at it, wherever in the frame it is.
 
     At 0 the face looks into the lens. This is what a person means by looking straight, what hides one side of a face
@@ -153,10 +153,8 @@ def towards_camera(pose: Pose, landmarks: NDArray[np.float64], camera: Camera) -
     ----------
     pose : Pose
         In the frame of the camera, as `estimate_pose` gives it.
-    landmarks : ndarray of float64, shape (478, 3)
-        The mesh [px of the full upright photo].
-    camera : Camera
-        The photo's camera.
+    turn : ndarray of float64, shape (3, 3)
+        As `worker.measure.depth.turn_onto_face` gives it.
 
     Returns
     -------
@@ -164,7 +162,7 @@ def towards_camera(pose: Pose, landmarks: NDArray[np.float64], camera: Camera) -
         In the frame of a camera at the same place that is turned, by the shortest way, to have the middle of the skin
         on its axis.
     """
-    return pose_of(turn_onto_face(landmarks, camera).T @ pose.rotation)
+    return pose_of(turn.T @ pose.rotation)
 
 
 def turn_onto(points: NDArray[np.float64], onto: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:

@@ -91,9 +91,8 @@ class FaceFacts:
 
     @property
     def eyes_beside(self) -> tuple[float, float]:
-        """Where midway between the pupils is, from the optical axis, over the focal length."""
-        middle = (self.landmarks[RIGHT_PUPIL, :2] + self.landmarks[LEFT_PUPIL, :2]) / 2
-        x, y = ((middle - self.camera.centre_px) / self.camera.focal_px).tolist()
+        """Where midway between the pupils is, from the optical axis, over their distance along it."""
+        x, y, _ = (_points_px(self, (RIGHT_PUPIL, LEFT_PUPIL)).mean(axis=0) / self.camera.focal_px).tolist()
         return x, y
 
     @property
@@ -197,7 +196,15 @@ def known_pd_ruler(face: FaceFacts, pd_mm: float, kind: KnownPdKind) -> Ruler | 
     return ruler("known_pd", mm_per_px, hypot(*parts) * mm_per_px, reasons)
 
 
-def reference_ruler(face: FaceFacts, mm_per_px: float, sd: float, placement: ReferencePlacement | None) -> Ruler:
+def reference_ruler(
+    face: FaceFacts,
+    mm_per_px: float,
+    sd: float,
+    placement: ReferencePlacement | None,
+    *,
+    focal_slope: float = 0.0,
+    read_with: Camera | None = None,
+) -> Ruler:
     """Make a ruler of an object of known size that is held against the face.
 
     Parameters
@@ -208,6 +215,10 @@ def reference_ruler(face: FaceFacts, mm_per_px: float, sd: float, placement: Ref
         The scale at the object, corrected for its tilt, and one standard deviation of it [mm/px].
     placement : ReferencePlacement or None
         Where it is held. None is taken for the middle between forehead and lip, and makes the ruler unreliable.
+    focal_slope : float, optional
+        By what fraction its scale would have been read as larger with a lens that is longer by a fraction.
+    read_with : Camera, optional
+        The lens that it was read with, where that is not the face's.
 
     Returns
     -------
@@ -225,6 +236,8 @@ def reference_ruler(face: FaceFacts, mm_per_px: float, sd: float, placement: Ref
         ReferencePlacement.UPPER_LIP: _UPPER_LIP,
         None: _FOREHEAD + _UPPER_LIP,
     }
+    if read_with is not None:
+        mm_per_px *= (face.camera.focal_px / read_with.focal_px) ** focal_slope
     behind = float(face.depth_px[list(where[placement])].mean()) / face.camera.focal_px
     if mm_per_px <= 0 or behind <= -1:
         raise ValueError(f"no object has {mm_per_px} mm/px and lies {behind} of its distance behind the eyes")

@@ -11,7 +11,7 @@ import numpy as np
 from shared.mesh_depth import LEFT_IRIS, RIGHT_IRIS
 from worker.measure.camera import LONGER, Camera
 from worker.measure.depth import back_projected_px, turn_onto_face
-from worker.measure.pose import Pose, pose_in_space, pose_of
+from worker.measure.pose import Pose, pose_in_space, towards_camera
 from worker.measure.uncertainty import sd_without_lens
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def mesh_in_space(landmarks: NDArray[np.float64], camera: Camera, pose: Pose | N
     turn = turn_onto_face(landmarks, camera)
     points_px = back_projected_px(landmarks, camera, turn)
     pose = pose or pose_in_space(points_px)
-    return MeshInSpace(points_px, turn, camera, pose, pose_of(turn.T @ pose.rotation))
+    return MeshInSpace(points_px, turn, camera, pose, towards_camera(pose, turn))
 
 
 def with_longer_lens(landmarks: NDArray[np.float64], camera: Camera, pose: Pose | None = None) -> MeshInSpace:
